@@ -1,0 +1,1 @@
+"""Actions: one protocol, one file for each place that runs them."""

@@ -1,0 +1,119 @@
+"""Custom actions in this process: rasa-sdk's `Action` classes from a Python file of the project."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from dialogue.actions.base import ActionError, ActionRejected, ActionRequest, ActionResult
+from dialogue.actions.respond import Responder
+from dialogue.actions.sdk import read_result, tracker_state
+
+if TYPE_CHECKING:
+    from rasa_sdk import Action
+
+
+class LocalActions:
+    """Runs the actions that a file defines; what it imports from elsewhere is not among them.
+
+    Args:
+        file: a Python file. Its folder is searched for what it imports.
+        responder: renders the responses that actions name.
+
+    Raises:
+        ActionError: if the file cannot be imported, or two of its actions have one name.
+    """
+
+    def __init__(self, file: Path, responder: Responder) -> None:
+        self._responder = responder
+        self._actions: dict[str, Action] = {}
+        for name, action in _actions_of(_import(file), file):
+            if name in self._actions:
+                raise ActionError(f"{file}: two actions are called {name!r}")
+            self._actions[name] = action
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The actions, as the file has them in order."""
+        return tuple(self._actions)
+
+    def knows(self, name: str) -> bool:
+        """Whether the file defines it."""
+        return name in self._actions
+
+    def run(self, request: ActionRequest) -> ActionResult:
+        """Run it, to its end if it is asynchronous. What it raises goes through, except a refusal.
+
+        Raises:
+            ActionRejected: for rasa-sdk's `ActionExecutionRejection`.
+            ActionError: if it returns what is no event.
+        """
+        from rasa_sdk import Tracker
+        from rasa_sdk.executor import CollectingDispatcher
+        from rasa_sdk.interfaces import ActionExecutionRejection
+
+        dispatcher = CollectingDispatcher()
+        tracker = Tracker.from_dict(tracker_state(request))
+        try:
+            returned = self._actions[request.name].run(dispatcher, tracker, request.domain.as_dict())
+            if inspect.iscoroutine(returned):
+                returned = _finish(returned)
+        except ActionExecutionRejection as refusal:
+            raise ActionRejected(str(refusal)) from refusal
+        return read_result(request, list(returned or ()), dispatcher.messages, self._responder)
+
+
+def _import(file: Path) -> ModuleType:
+    """The file as a module of a name of its own, so that two bots may both have an `actions.py`."""
+    name = f"starfold_actions_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:16]}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if not file.is_file() or spec is None or spec.loader is None:
+        raise ActionError(f"{file}: no Python file of actions")
+    module = importlib.util.module_from_spec(spec)
+    folder = str(file.resolve().parent)
+    # Classes that look up their module, such as dataclasses, need it there; imports beside the file need the path.
+    sys.modules[name] = module
+    sys.path.insert(0, folder)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as problem:
+        del sys.modules[name]
+        raise ActionError(f"{file}: cannot be imported: {type(problem).__name__}: {problem}") from problem
+    finally:
+        sys.path.remove(folder)
+    return module
+
+
+def _actions_of(module: ModuleType, file: Path) -> Iterator[tuple[str, Action]]:
+    """Name and instance of every action class the module defines. A class without a name is a base of others."""
+    from rasa_sdk import Action
+
+    kinds = [kind for kind in vars(module).values() if inspect.isclass(kind) and kind.__module__ == module.__name__]
+    for kind in dict.fromkeys(kinds):
+        if not issubclass(kind, Action) or inspect.isabstract(kind):
+            continue
+        try:
+            action: Action = kind()
+            yield str(action.name()), action
+        except NotImplementedError:
+            continue
+        except TypeError as problem:
+            raise ActionError(f"{file}: {kind.__name__} cannot be built without arguments: {problem}") from problem
+
+
+def _finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """The result of a coroutine, also where an event loop is running already."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()

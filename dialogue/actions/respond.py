@@ -1,0 +1,86 @@
+"""Actions that only say a response of the domain: `utter_greet`, and `utter_faq` for the answers of intent `faq`."""
+
+from __future__ import annotations
+
+import logging
+import random
+from typing import Any
+
+from dialogue.actions.base import ActionError, ActionRequest, ActionResult
+from dialogue.domain import Domain
+from dialogue.message import Reply
+from dialogue.responses import choose, render
+from dialogue.tracker import Tracker
+
+logger = logging.getLogger(__name__)
+
+
+class Responder:
+    """Says responses of the domain.
+
+    Args:
+        rng: chooses among variations; seeded, the bot always says the same.
+    """
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+
+    def replies(self, name: str, tracker: Tracker, domain: Domain, **values: Any) -> tuple[Reply, ...]:
+        """What response `name` says in this conversation; nothing when no variation may be said.
+
+        Args:
+            name: of the response.
+            tracker: the conversation; its slots are filled in, its last message tells the channel.
+            domain: where the response stands.
+            values: to fill in besides the slots; they win.
+
+        Raises:
+            ActionError: if the domain has no such response.
+        """
+        if name not in domain.responses:
+            raise ActionError(f"the domain has no response {name!r}")
+        said = tracker.last_heard
+        channel = None if said is None else said.input_channel
+        variation = choose(domain.responses[name], tracker.slots, channel, self._rng)
+        if variation is None:
+            logger.warning("no variation of %s may be said in channel %s", name, channel)
+            return ()
+        return render(name, variation, {**tracker.slots, **values})
+
+
+class ResponseActions:
+    """Runs the actions that are responses.
+
+    Args:
+        responder: what says them.
+        domain: whose responses these are.
+    """
+
+    def __init__(self, responder: Responder, domain: Domain) -> None:
+        self._responder = responder
+        self._domain = domain
+
+    def knows(self, name: str) -> bool:
+        """Whether it is a response, or the answers of a retrieval intent."""
+        return name in self._domain.responses or name.removeprefix("utter_") in self._domain.retrieval
+
+    def run(self, request: ActionRequest) -> ActionResult:
+        """Say it. Raises `ActionError` when the answer of a retrieval intent is not known."""
+        name = request.name
+        if name not in request.domain.responses:
+            name = chosen_answer(name.removeprefix("utter_"), request.tracker)
+        return ActionResult(replies=self._responder.replies(name, request.tracker, request.domain))
+
+
+def chosen_answer(intent: str, tracker: Tracker) -> str:
+    """Name of the response that fits the last message best among the answers of a retrieval intent.
+
+    Raises:
+        ActionError: if the message was not compared with these answers.
+    """
+    said = tracker.latest_message
+    selected = {} if said is None else said.parse_data.get("response_selector", {}).get(intent, {})
+    key = selected.get("response", {}).get("intent_response_key")
+    if not key:
+        raise ActionError(f"which answer of {intent!r} is meant is not known")
+    return f"utter_{key}"

@@ -1,0 +1,276 @@
+"""The command `starfold`. Each command imports what it needs when it runs, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from dialogue import __version__
+from dialogue.errors import StarfoldError
+
+if TYPE_CHECKING:
+    from dialogue.bot import Bot, TurnResult
+
+HERE = Path()
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+PIPE_CLOSED = 141  # 128 + SIGPIPE
+
+
+class Guarded(TyperGroup):
+    """Commands whose errors are sentences on standard error and an exit code, not tracebacks."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except StarfoldError as error:
+            raise _failure(str(error), error.exit_code) from error
+        except KeyboardInterrupt as error:
+            raise typer.Exit(INTERRUPTED) from error
+        except BrokenPipeError as error:
+            # The interpreter flushes once more when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(PIPE_CLOSED) from error
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise _failure(f"{error.filename}: {error.strerror}", StarfoldError.exit_code) from error
+        return result
+
+
+def _failure(text: str, code: int) -> typer.Exit:
+    typer.echo(text, err=True)
+    return typer.Exit(code)
+
+
+def _inherited(ctx: typer.Context, value: Path) -> Path:
+    """`--project` given before the command counts for the command."""
+    return ctx.find_root().params.get("project", HERE) if value == HERE else value
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"starfold {__version__}")
+        raise typer.Exit
+
+
+Project = Annotated[
+    Path, typer.Option("--project", "-p", metavar="DIR", callback=_inherited, help="Folder of the bot's bot.yml.")
+]
+
+app = typer.Typer(
+    cls=Guarded,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+measurements = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Measure a bot.")
+app.add_typer(measurements, name="test")
+
+
+@app.callback()
+def starfold(
+    project: Project = HERE,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """A chatbot that knows what it does not know."""
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; made when it is not there.")] = HERE,
+    project: Project = HERE,
+) -> None:
+    """Write the example bot (bot.yml and data/) into a folder. Overwrites nothing."""
+    from dialogue.scaffold import write_starter
+
+    target = project if folder == HERE else folder
+    written = write_starter(target)
+    typer.echo(f"wrote {len(written)} files; now: starfold chat" + ("" if target == HERE else f" --project {target}"))
+
+
+@app.command()
+def train(
+    project: Project = HERE,
+    force: Annotated[bool, typer.Option("--force", help="Also when the model is up to date.")] = False,
+) -> None:
+    """Train the bot, unless its model is up to date."""
+    from dialogue.console import progress
+    from dialogue.project import train as train_project
+
+    with progress() as report:
+        summary = train_project(project, force=force, progress=report)
+    for line in summary.lines:
+        typer.echo(line)
+
+
+@app.command()
+def chat(
+    project: Project = HERE,
+    sender: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Whose conversation to go on with.  [default: a new one]")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Explain every answer; in a pipe, on standard error.")] = False,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train first in any case.")] = False,
+) -> None:
+    """Talk to the bot, trained first when it must be. In a pipe: a message a line in, a JSON object a line out."""
+    from dialogue.console import log, progress
+    from dialogue.project import open_bot
+
+    log(traces=debug)
+    with progress() as report:
+        bot = open_bot(project, progress=report, retrain=retrain)
+    name = sender or uuid.uuid4().hex
+    if sys.stdin.isatty():
+        _talk(bot, project, sender=name, debug=debug)
+    else:
+        _pipe(bot, sender=name, debug=debug)
+
+
+@app.command()
+def parse(
+    text: Annotated[str, typer.Argument(help="A message.")],
+    project: Project = HERE,
+) -> None:
+    """Print what the bot takes one message for, as a JSON object."""
+    from dialogue.channels.jsonl import dumps
+    from dialogue.console import log, progress
+    from dialogue.project import open_bot
+
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise typer.BadParameter("the message is not valid text in the locale's encoding", param_hint="TEXT")
+    log(traces=False)
+    with progress() as report:
+        bot = open_bot(project, progress=report)
+    with contextlib.closing(bot):
+        typer.echo(dumps(bot.parse(text), indent=2 if sys.stdout.isatty() else None))
+
+
+@app.command()
+def validate(project: Project = HERE) -> None:
+    """List everything that is wrong in bot.yml and data/."""
+    from dialogue.training.validate import validate_project
+
+    problems = validate_project(project)
+    for problem in problems:
+        typer.echo(str(problem), err=True)
+    errors = sum(problem.is_error for problem in problems)
+    typer.echo(f"{_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}", err=bool(errors))
+    if errors:
+        from dialogue.errors import ProjectError
+
+        raise typer.Exit(ProjectError.exit_code)
+
+
+@app.command()
+def doctor(project: Project = HERE) -> None:
+    """Check that a bot can run here: packages, weights, store, model."""
+    from dialogue.console import console
+    from dialogue.doctor import State, examine, line
+
+    out, failed = console(), False
+    for check in examine(project):
+        out.print(line(check), soft_wrap=True)
+        failed = failed or check.state is State.FAILED
+    if failed:
+        raise typer.Exit(StarfoldError.exit_code)
+
+
+@measurements.command("nlu")
+def measure_nlu(
+    train: Annotated[Path, typer.Option(exists=True, metavar="FILE", help="Examples to learn from.")],
+    test: Annotated[Path, typer.Option(exists=True, metavar="FILE", help="Examples to be asked about.")],
+    valid: Annotated[Path | None, typer.Option(exists=True, metavar="FILE", help="Held-out examples.")] = None,
+    valid_oos: Annotated[Path | None, typer.Option(exists=True, metavar="FILE", help="Held-out, out of scope.")] = None,
+    oos: Annotated[Path | None, typer.Option(exists=True, metavar="FILE", help="Out of scope, asked too.")] = None,
+    json: Annotated[Path | None, typer.Option(dir_okay=False, metavar="OUT", help="Also write the numbers.")] = None,
+    project: Project = HERE,
+) -> None:
+    """Train the pipeline on a data set and measure it on another.
+
+    A data set is Rasa YAML, JSON lines with "text" and "intent", or CSV. Labels of the test set that were not trained,
+    and all of --oos, count as out of scope. --valid and --valid-oos tune the threshold.
+    """
+    from dialogue.console import console, metrics
+    from dialogue.training.evaluate import evaluate_nlu
+
+    if json is not None and not json.absolute().parent.is_dir():
+        raise typer.BadParameter(f"no folder {json.parent}", param_hint="--json")
+    with console(stderr=True).status("training and measuring"):
+        numbers = evaluate_nlu(train=train, test=test, valid=valid, valid_oos=valid_oos, oos=oos, project=project)
+    console().print(metrics(numbers))
+    if json is not None:
+        _write_json(json, numbers)
+
+
+def main() -> None:
+    """Entry point of the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
+    app(prog_name="starfold")
+
+
+def _talk(bot: Bot, project: Path, *, sender: str, debug: bool) -> None:
+    from dialogue.channels.terminal import TerminalChat, line_editor
+    from dialogue.console import console, progress
+    from dialogue.project import open_bot, teach
+
+    def learn(text: str, intent: str) -> Bot:
+        teach(project, text, intent)
+        with progress() as report:
+            return open_bot(project, progress=report)
+
+    chat = TerminalChat(
+        bot,
+        session=line_editor(project / ".starfold" / "history"),
+        console=console(),
+        sender=sender,
+        teach=learn,
+        intents=bot.intents,
+        name=bot.name,
+        debug=debug,
+    )
+    try:
+        chat.run()
+    finally:
+        chat.bot.close()
+
+
+def _pipe(bot: Bot, *, sender: str, debug: bool) -> None:
+    from dialogue.channels import jsonl
+    from dialogue.channels.explain import why
+    from dialogue.console import console
+
+    target = console(stderr=True)
+
+    def explain(turn: TurnResult) -> None:
+        target.print(why(turn, target.width))
+
+    with contextlib.closing(bot):
+        watch = explain if debug else None
+        jsonl.converse(bot, sys.stdin.buffer, sys.stdout.buffer, sender=sender, watch=watch)
+
+
+def _write_json(file: Path, numbers: Mapping[str, Any]) -> None:
+    from dialogue.channels.jsonl import dumps
+
+    file.write_text(dumps(dict(numbers), indent=2) + "\n", encoding="utf-8")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

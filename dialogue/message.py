@@ -1,0 +1,56 @@
+"""What a person says to the bot and what the bot says back."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a user. `id` is the channel's own where it has one: it makes redelivery harmless."""
+
+    text: str
+    sender: str = "default"
+    channel: str = "cmdline"
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    time: float = field(default_factory=time.time)
+    metadata: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A choice to press: what the user sees and what is sent (an intent shortcut `/name{...}` or a text)."""
+
+    title: str
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One message of the bot. Only what is set is sent; a channel degrades what it cannot show."""
+
+    text: str | None = None
+    buttons: tuple[Button, ...] = ()
+    image: str | None = None
+    attachment: Mapping[str, Any] | str | None = None
+    custom: Mapping[str, Any] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The keys of Rasa's REST channel, without the empty ones."""
+        shown: dict[str, Any] = {}
+        if self.text is not None:
+            shown["text"] = self.text
+        if self.buttons:
+            shown["buttons"] = [{"title": b.title, "payload": b.payload} for b in self.buttons]
+        for key in ("image", "attachment", "custom"):
+            if (value := getattr(self, key)) is not None:
+                shown[key] = value
+        return shown

@@ -1,0 +1,199 @@
+"""The trained model: from a text to a belief."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import local
+from types import MappingProxyType
+
+import numpy as np
+
+from dialogue.encoding import Continued, EncoderSet
+from dialogue.entities import EntityTables, find_entities
+from dialogue.fusion.member import Member, average
+from dialogue.fusion.units import Units
+from dialogue.posterior.base import Predictive
+from dialogue.posterior.head import Head, quantiles
+from dialogue.posterior.kernel import FloatArray, View
+from encoders.features import Utterance
+from encoders.tokenizer import tokenize
+from policies.types import Belief, Candidate
+
+FILE = "model.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What the K classes of the head stand for.
+
+    `classes` [K] are intents, or answers of retrieval intents such as `faq/wifi`; `intents` their intents, each once.
+    """
+
+    classes: tuple[str, ...]
+
+    @property
+    def intents(self) -> tuple[str, ...]:
+        """The intents, in order of first appearance."""
+        return tuple(dict.fromkeys(name.partition("/")[0] for name in self.classes))
+
+    def groups(self) -> dict[str, list[int]]:
+        """For each intent the numbers of its classes."""
+        grouped: dict[str, list[int]] = {}
+        for number, name in enumerate(self.classes):
+            grouped.setdefault(name.partition("/")[0], []).append(number)
+        return grouped
+
+
+class Model:
+    """Reads messages. Several threads may share one."""
+
+    def __init__(
+        self,
+        language: str,
+        encoders: EncoderSet,
+        members: Sequence[Member],
+        head: Head,
+        meaning: Meaning,
+        entities: EntityTables,
+    ) -> None:
+        self.language = language
+        self.encoders = encoders
+        self.members = tuple(members)
+        self.head = head
+        self.meaning = meaning
+        self.entities = entities
+        self._groups = meaning.groups()
+        self._last = local()
+
+    @property
+    def timings(self) -> Mapping[str, float]:
+        """Milliseconds of each stage of this thread's last `parse`: every encoder, `fusion`, `posterior`."""
+        return MappingProxyType(getattr(self._last, "timings", {}))
+
+    def parse(self, text: str) -> Belief:
+        """What one text means."""
+        clock: dict[str, float] = {}
+        utterance = tokenize(text, self.language)
+        views = self.views([utterance], clock)
+        start = time.perf_counter()
+        predictive = self.head.predict_block(views)
+        belief = self.believe(predictive, utterance, views)
+        clock["posterior"] = (time.perf_counter() - start) * 1000
+        self._last.timings = clock
+        return belief
+
+    def predict(self, texts: Sequence[str]) -> Predictive:
+        """The posterior predictive of many texts over the classes of `meaning`."""
+        return self.head.predict(self.views([tokenize(text, self.language) for text in texts]))
+
+    def select(self, context: str, candidates: Sequence[str]) -> tuple[Candidate, ...]:
+        """Rank free answers to a context by the dual encoder, most probable first.
+
+        Means are a softmax over the candidates; there is no posterior over them, so each interval is a point.
+
+        Raises:
+            ValueError: if the model has no fusion, or there are no candidates.
+        """
+        from dialogue.fusion.training import TEMPERATURE
+
+        if not self.members or self.members[0].fusion is None:
+            raise ValueError("free answers are ranked by the fusion, and this model has none; train with fusion.tune")
+        if not candidates:
+            raise ValueError("no candidates to select from")
+        features = self.views([tokenize(text, self.language) for text in (context, *candidates)])["fusion"]
+        logits = features[1:] @ features[0] / TEMPERATURE
+        p = np.exp(logits - logits.max())
+        p /= p.sum()
+        return tuple(Candidate(candidates[i], float(p[i]), float(p[i]), float(p[i])) for i in np.argsort(-p))
+
+    def views(self, utterances: Sequence[Utterance], clock: dict[str, float] | None = None) -> dict[str, View]:
+        """Every view of N texts: the encoders' sentences, the averaged members'."""
+        units = self.encoders.see(utterances, clock=clock)
+        start = time.perf_counter()
+        views = {**sentences(units), **average([member.see(utterances, units) for member in self.members])}
+        if clock is not None:
+            clock["fusion"] = (time.perf_counter() - start) * 1000
+        return views
+
+    def believe(self, predictive: Predictive, utterance: Utterance, views: Mapping[str, View]) -> Belief:
+        """The belief of a text from its posterior predictive (a batch of one)."""
+        unknown = float(predictive.unknown[0])
+        intents, responses = [], {}
+        for name, numbers in self._groups.items():
+            intents.append(self.candidate(name, predictive.draws[:, 0, numbers].sum(axis=1), 1 - unknown))
+            if self.meaning.classes[numbers[0]] != name:
+                responses[name] = self.answers(predictive.draws[:, 0, numbers], numbers)
+        intents.sort(key=lambda candidate: -candidate.mean)
+        top = int(predictive.known[0].argmax())
+        return Belief(
+            intents=tuple(intents),
+            unknown=1 - math.fsum(candidate.mean for candidate in intents),
+            entropy=float(predictive.entropy[0]),
+            mutual_information=float(predictive.mutual_information[0]),
+            responses=responses,
+            entities=find_entities(utterance, self.entities),
+            contributions=self.head.contributions(views, top),
+        )
+
+    def answers(self, draws: FloatArray, numbers: Sequence[int]) -> tuple[Candidate, ...]:
+        """The answers of one retrieval intent from draws [S, A] of their probabilities."""
+        share = draws / np.maximum(draws.sum(axis=1, keepdims=True), 1e-12)
+        found = [self.candidate(self.meaning.classes[n], share[:, i], 1.0) for i, n in enumerate(numbers)]
+        return tuple(sorted(found, key=lambda candidate: -candidate.mean))
+
+    def candidate(self, name: str, draws: FloatArray, scale: float) -> Candidate:
+        """A hypothesis from draws [S] of its probability, all times `scale`."""
+        lower, upper = (float(bound) for bound in quantiles(draws, self.head.config.interval))
+        mean = float(draws.mean())
+        return Candidate(name, scale * mean, scale * min(lower, mean), scale * max(upper, mean))
+
+    def save(self, folder: Path) -> None:
+        """Write model.json, encoders/, members/ and head/ into an existing, empty folder."""
+        continued = self.encoders.continued
+        settings = {
+            "language": self.language,
+            "encoders": dict(self.encoders.types),
+            "continued": [continued.name, continued.layers] if continued else None,
+            "members": [dict(member.types) for member in self.members],
+            "classes": list(self.meaning.classes),
+            "entities": self.entities.as_dict(),
+        }
+        (folder / FILE).write_text(json.dumps(settings, ensure_ascii=False, indent=1), "utf-8")
+        self.encoders.save(folder / "encoders")
+        for number, member in enumerate(self.members):
+            (folder / "members" / str(number)).mkdir(parents=True)
+            member.save(folder / "members" / str(number))
+        (folder / "head").mkdir()
+        self.head.save(folder / "head")
+
+    @classmethod
+    def load(cls, folder: Path) -> Model:
+        """Read what `save` wrote. Raises `ValueError` naming a missing or damaged file."""
+        file = folder / FILE
+        try:
+            settings = json.loads(file.read_text("utf-8"))
+            continued = Continued(*settings["continued"]) if settings["continued"] else None
+            meaning = Meaning(tuple(settings["classes"]))
+            tables = EntityTables.from_dict(settings["entities"])
+            members = settings["members"]
+            encoders, language = settings["encoders"], settings["language"]
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{file} is missing or damaged: {error}") from error
+        return cls(
+            language,
+            EncoderSet.load(folder / "encoders", encoders, continued),
+            [Member.load(folder / "members" / str(number), types) for number, types in enumerate(members)],
+            Head.load(folder / "head"),
+            meaning,
+            tables,
+        )
+
+
+def sentences(units: Units) -> dict[str, View]:
+    """Each encoder's sentence view."""
+    return {name: seen.sentence for name, seen in units.seen.items()}

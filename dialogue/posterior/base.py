@@ -1,0 +1,62 @@
+"""The contract of a posterior, and the numbers that come out of one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from typing_extensions import Self
+
+from dialogue.posterior.kernel import FloatArray
+from dialogue.posterior.process import Fit, Process
+
+BLOCK = 64
+
+
+class Posterior(Protocol):
+    """A posterior over "which intent, given that it is one of them".
+
+    It starts from the fitted Gaussian process (its kernel rows are everybody's features) and answers with draws from
+    the posterior of the class probabilities; interval, entropy and mutual information follow from the draws the same way
+    for all. One pass of the encoders serves any number of draws. A point estimate has one draw.
+    """
+
+    def fit(self, fit: Fit, *, samples: int, seed: int) -> Self:
+        """Learn from the process and its leave-one-out predictions. `samples` is the number S of draws to give."""
+        ...
+
+    def draw(self, process: Process, rows: FloatArray) -> FloatArray:
+        """Probabilities [S, B, K] that sum to 1 over K, for texts with kernel rows [B, N]; the same on every call."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write what was learned (safetensors, JSON) into an existing folder."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote. Raises `ValueError` naming a damaged file."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Predictive:
+    """The posterior predictive of B texts over K intents and "none of these".
+
+    Attributes:
+        mean, lower, upper: [B, K] probabilities; a row of `mean` and its `unknown` sum to 1.
+        known: [B, K] probabilities given that it is one of the intents; rows sum to 1.
+        draws: [S, B, K] of `known`, for sums over intents.
+        unknown: [B] probability of none of these.
+        entropy, mutual_information: [B], nats.
+    """
+
+    mean: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    known: FloatArray
+    draws: FloatArray
+    unknown: FloatArray
+    entropy: FloatArray
+    mutual_information: FloatArray

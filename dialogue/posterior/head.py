@@ -1,0 +1,188 @@
+"""From views to a posterior predictive: the kernel, the process, the unknown and the posterior put together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from dialogue.posterior.arrays import load_arrays, load_views, save_arrays, save_views
+from dialogue.posterior.base import BLOCK, Posterior, Predictive
+from dialogue.posterior.conjugate import ConjugatePosterior
+from dialogue.posterior.kernel import FloatArray, IntArray, MultiViewKernel, ViewKernel, Views, count, take
+from dialogue.posterior.process import Process, fit_process
+from dialogue.posterior.unknown import Unknown, fit_unknown
+from dialogue.posterior.weighing import weigh
+
+PosteriorName: TypeAlias = Literal["conjugate", "laplace", "point"]
+TINY = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class HeadConfig:
+    """Which posterior, and how wide its credible interval (a probability), its prior of the unknown, its draws S."""
+
+    posterior: PosteriorName = "conjugate"
+    interval: float = 0.9
+    unknown_prior: float = 0.1
+    samples: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Everything above the views, fitted."""
+
+    config: HeadConfig
+    process: Process
+    unknown: Unknown
+    posterior: Posterior
+    evidence: float
+
+    def predict(self, views: Views) -> Predictive:
+        """The posterior predictive of B texts from their views."""
+        n = count(views)
+        parts = [self.predict_block(take(views, slice(i, i + BLOCK))) for i in range(0, max(n, 1), BLOCK)]
+        joined = {
+            name: np.concatenate([getattr(part, name) for part in parts], axis=1 if name == "draws" else 0)
+            for name in Predictive.__slots__
+        }
+        return Predictive(**joined)
+
+    def predict_block(self, views: Views) -> Predictive:
+        """As `predict`, all at once."""
+        rows = self.process.rows(views)
+        unknown = self.unknown(self.process, rows, self.config.unknown_prior)
+        draws = self.posterior.draw(self.process, rows)
+        if not np.isfinite(draws).all() or not np.isfinite(unknown).all():
+            raise FloatingPointError("the posterior gave a number that is not finite")
+        return predictive(draws, unknown, self.config.interval)
+
+    def contributions(self, views: Views, intent: int) -> dict[str, float]:
+        """How much each view speaks for `intent` in one text: its share of the positive part of the latent mean."""
+        parts = self.process.kernel.by_view(views, self.process.views)
+        support = {name: max(0.0, float(k[0] @ self.process.alpha[:, intent])) for name, k in parts.items()}
+        total = sum(support.values())
+        return {name: value / total for name, value in support.items()} if total > 0 else {}
+
+    def save(self, folder: Path) -> None:
+        """Write head.json, views.safetensors, process.safetensors and the posterior's own files."""
+        p = self.process
+        kernel = {name: [part.weight, part.slope] for name, part in p.kernel.parts.items()}
+        settings = {
+            "config": {name: getattr(self.config, name) for name in HeadConfig.__slots__},
+            "kernel": kernel,
+            "unknown": list(self.unknown.weights),
+            "amplitude": p.amplitude,
+            "evidence": None if np.isnan(self.evidence) else self.evidence,
+        }
+        (folder / "head.json").write_text(json.dumps(settings, indent=1), "utf-8")
+        save_views(folder / "views.safetensors", p.views)
+        arrays = {name: getattr(p, name) for name in ("labels", "noise", "alpha", "shrink", "inducing")}
+        save_arrays(folder / "process.safetensors", arrays)
+        self.posterior.save(folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> Head:
+        """Read what `save` wrote. Raises `ValueError` naming a missing or damaged file."""
+        file = folder / "head.json"
+        try:
+            settings = json.loads(file.read_text("utf-8"))
+            config = HeadConfig(**settings["config"])
+            kernel = MultiViewKernel({name: ViewKernel(w, g) for name, (w, g) in settings["kernel"].items()})
+            bias, mean, near = settings["unknown"]
+            evidence = settings["evidence"]
+            amplitude = settings["amplitude"]
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{file} is missing or damaged: {error}") from error
+        arrays = load_arrays(folder / "process.safetensors", ("labels", "noise", "alpha", "shrink", "inducing"))
+        process = Process(kernel, load_views(folder / "views.safetensors"), amplitude=amplitude, **arrays)
+        posterior = posterior_class(config.posterior).load(folder)
+        evidence = float("nan") if evidence is None else float(evidence)
+        return cls(config, process, Unknown((bias, mean, near)), posterior, evidence)
+
+
+def fit_head(
+    config: HeadConfig,
+    views: Views,
+    labels: IntArray,
+    classes: int,
+    start: Mapping[str, ViewKernel],
+    *,
+    seed: int,
+    looseness: FloatArray | None = None,
+) -> Head:
+    """Fit everything above the views.
+
+    Args:
+        config: see `HeadConfig`.
+        views: of N texts, rows of length one.
+        labels: [N] integers below `classes`.
+        classes: K.
+        start: where the search for the kernel begins.
+        seed: of samples and draws.
+        looseness: [N] factor on the noise of a label: above 1 for what is only a hint (a description). Default 1.
+    """
+    weighed = weigh(views, labels, start, seed=seed)
+    noise = np.full(len(labels), weighed.noise, np.float32)
+    if looseness is not None:
+        noise *= looseness
+    fit = fit_process(weighed.kernel, views, labels, classes, noise)
+    posterior = posterior_class(config.posterior)().fit(fit, samples=config.samples, seed=seed)
+    return Head(config, fit.process, fit_unknown(fit), posterior, weighed.evidence)
+
+
+def posterior_class(name: PosteriorName) -> type[Posterior]:
+    """The class of a posterior by its name in bot.yml."""
+    if name == "conjugate":
+        return ConjugatePosterior
+    if name == "laplace":
+        from dialogue.posterior.laplace import LaplacePosterior
+
+        return LaplacePosterior
+    from dialogue.posterior.point import PointPosterior
+
+    return PointPosterior
+
+
+def predictive(draws: FloatArray, unknown: FloatArray, interval: float) -> Predictive:
+    """Mean, interval, entropy and mutual information of draws [S, B, K] and probabilities of the unknown [B]."""
+    known = draws.mean(axis=0)
+    rest = (1 - unknown)[:, None]
+    mean = rest * known
+    lower, upper = quantiles(draws, interval)
+    whole = entropy(mean) + entropy(unknown[:, None])
+    each = (entropy(rest * draws) + entropy(unknown[:, None])).mean(axis=0)
+    return Predictive(
+        mean=mean,
+        lower=np.minimum(rest * lower, mean),
+        upper=np.maximum(rest * upper, mean),
+        known=known,
+        draws=draws,
+        unknown=unknown,
+        entropy=whole,
+        mutual_information=np.maximum(whole - each, 0),
+    )
+
+
+def quantiles(draws: FloatArray, interval: float) -> tuple[FloatArray, FloatArray]:
+    """Bounds of the central credible interval of draws [S, ...]."""
+    tail = (1 - interval) / 2
+    place = tail * (len(draws) - 1)
+    ordered = np.sort(draws, axis=0)
+    return interpolate(ordered, place), interpolate(ordered, len(draws) - 1 - place)
+
+
+def interpolate(ordered: FloatArray, place: float) -> FloatArray:
+    """The value at a fractional place along the first axis."""
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + np.float32(place - below) * (ordered[above] - ordered[below])
+
+
+def entropy(p: FloatArray) -> FloatArray:
+    """-sum p log p over the last axis, nats; the probabilities need not sum to 1."""
+    return -(p * np.log(p + TINY)).sum(axis=-1)  # type: ignore[no-any-return]

@@ -1,0 +1,101 @@
+"""One kernel out of many views.
+
+k(x, x') = sum over views v of w_v exp(-g_v (1 - cos_v(x, x'))), with weights w that sum to 1, so k(x, x) = 1.
+
+A sum of kernels is the prior of a sum of independent functions, one per view (Rasmussen & Williams 2006, section 4.2.4):
+each encoder proposes its own function of the text, and the weights say how much of the answer it may explain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, vstack
+
+FloatArray: TypeAlias = NDArray[np.float32]
+IntArray: TypeAlias = NDArray[np.int64]
+View: TypeAlias = FloatArray | csr_matrix
+Views: TypeAlias = Mapping[str, View]
+
+BLOCK = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ViewKernel:
+    """One view's part of the kernel: its share `weight` of the prior variance and the `slope` g of its exponential."""
+
+    weight: float
+    slope: float
+
+
+@dataclass(frozen=True, slots=True)
+class MultiViewKernel:
+    """The weighted sum. `parts` has one entry per view; weights sum to 1."""
+
+    parts: Mapping[str, ViewKernel]
+
+    def __call__(self, a: Views, b: Views) -> FloatArray:
+        """Covariances [A, B] of the prior."""
+        return sum(self.by_view(a, b).values(), start=np.zeros((), np.float32))  # type: ignore[return-value]
+
+    def by_view(self, a: Views, b: Views) -> dict[str, FloatArray]:
+        """Each view's share of the covariance, [A, B]. Views of weight zero are left out."""
+        return {
+            name: part.weight * np.exp(part.slope * (cosines(a[name], b[name]) - 1))
+            for name, part in self.parts.items()
+            if part.weight > 0
+        }
+
+    def gram(self, views: Views) -> FloatArray:
+        """Covariances [N, N] of N texts with each other, made in blocks of rows to hold one such matrix only."""
+        n = count(views)
+        k = np.empty((n, n), np.float32)
+        for start in range(0, n, BLOCK):
+            rows = slice(start, min(n, start + BLOCK))
+            k[rows] = self(take(views, rows), views)
+        k[np.diag_indices(n)] = 1.0
+        return k
+
+
+def cosines(a: View, b: View) -> FloatArray:
+    """Inner products [A, B] of rows of length one (or zero)."""
+    product = a @ b.T
+    dense: FloatArray = product.toarray() if isinstance(product, csr_matrix) else product
+    return dense.astype(np.float32, copy=False)
+
+
+def unit(rows: View) -> View:
+    """Rows at Euclidean length 1; a zero row stays zero."""
+    if isinstance(rows, csr_matrix):
+        norms = np.sqrt(rows.multiply(rows).sum(axis=1)).A1
+        scale = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
+        return csr_matrix(rows.multiply(scale[:, None]), dtype=np.float32)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
+
+
+def count(views: Views) -> int:
+    """How many texts N the views hold. Raises `ValueError` when they disagree."""
+    sizes = {name: view.shape[0] for name, view in views.items()}
+    if len(set(sizes.values())) != 1:
+        raise ValueError(f"views hold different numbers of texts: {sizes}")
+    return int(next(iter(sizes.values())))
+
+
+def take(views: Views, rows: slice | IntArray) -> dict[str, View]:
+    """Some rows of every view."""
+    return {name: view[rows] for name, view in views.items()}
+
+
+def join(several: Sequence[Views]) -> dict[str, View]:
+    """Texts after texts: the views of all, one below the other."""
+    return {
+        name: vstack([v[name] for v in several], format="csr")
+        if isinstance(several[0][name], csr_matrix)
+        else np.concatenate([v[name] for v in several])
+        for name in several[0]
+    }

@@ -1,0 +1,71 @@
+"""No posterior at all: one weight vector, one number, no interval. The control that the others are measured against.
+
+Multinomial logistic regression on kernel features, with a temperature (Guo et al. 2017, "On Calibration of Modern Neural
+Networks") fitted to out-of-fold logits.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+from typing_extensions import Self
+
+from dialogue.posterior.arrays import load_arrays, save_arrays
+from dialogue.posterior.kernel import FloatArray, IntArray
+from dialogue.posterior.landmarks import Landmarks, choose_landmarks, training_features
+from dialogue.posterior.process import Fit, Process
+from dialogue.posterior.softmax_map import choose_precision, fit_map
+
+FILE = "point.safetensors"
+MOST_LANDMARKS = 1024
+
+
+class PointPosterior:
+    """See the module. Learned: `landmarks_`, `weights_` [M, K], `temperature_`."""
+
+    landmarks_: Landmarks
+    weights_: FloatArray
+    temperature_: float
+
+    def fit(self, fit: Fit, *, samples: int, seed: int) -> Self:
+        """Maximum a posteriori weights and a temperature. `samples` is of no use here: there is one draw."""
+        process = fit.process
+        self.landmarks_ = choose_landmarks(process, MOST_LANDMARKS)
+        features, classes = training_features(process, self.landmarks_), process.alpha.shape[1]
+        precision, held_out = choose_precision(features, process.labels, classes, seed)
+        self.weights_ = fit_map(features, process.labels, classes, precision)
+        self.temperature_ = fit_temperature(held_out, process.labels)
+        return self
+
+    def draw(self, process: Process, rows: FloatArray) -> FloatArray:
+        """Probabilities [1, B, K]."""
+        logits = self.landmarks_(rows) @ self.weights_ / self.temperature_
+        return softmax(logits, axis=1)[None].astype(np.float32)  # type: ignore[no-any-return]
+
+    def save(self, folder: Path) -> None:
+        """Write point.safetensors."""
+        arrays = {"rows": self.landmarks_.rows, "factor": self.landmarks_.factor, "weights": self.weights_}
+        save_arrays(folder / FILE, {**arrays, "temperature": np.array([self.temperature_], np.float32)})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read point.safetensors. Raises `ValueError` when it is missing or damaged."""
+        posterior = cls()
+        arrays = load_arrays(folder / FILE, ("rows", "factor", "weights", "temperature"))
+        posterior.landmarks_ = Landmarks(arrays["rows"], arrays["factor"])
+        posterior.weights_, posterior.temperature_ = arrays["weights"], float(arrays["temperature"][0])
+        return posterior
+
+
+def fit_temperature(logits: FloatArray, labels: IntArray) -> float:
+    """The divisor of the logits [N, K] that gives the labels the highest log probability."""
+
+    def loss(log_temperature: float) -> float:
+        log_p = log_softmax(logits / np.exp(log_temperature), axis=1)
+        return -float(log_p[np.arange(len(labels)), labels].mean())
+
+    found = minimize_scalar(loss, bounds=(-4.0, 4.0), method="bounded", options={"xatol": 0.02})
+    return float(np.exp(found.x))

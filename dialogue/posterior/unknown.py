@@ -1,0 +1,68 @@
+"""The probability of "none of these".
+
+Whole intents left out of the process are stand-ins for what the bot was never taught: their texts, seen by a process that
+lacks the intent, are a sample of the unknown; the same texts with only themselves left out are a sample of the known.
+Both come in closed form, so no out-of-scope message is needed. Two pieces of evidence tell them apart, the highest latent
+mean and the covariance with the nearest training text; logistic regression turns them into log odds, and the prior
+probability of the unknown is added.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+
+from dialogue.posterior.kernel import FloatArray, IntArray
+from dialogue.posterior.process import Fit, Process
+
+# Where a bot is too small to fit its own: log odds at even prior as fitted on CLINC150's ten texts an intent.
+DEFAULT_WEIGHTS = (7.0, -9.0, -6.0)
+FEWEST_INTENTS = 4
+PRIOR_STRENGTH = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Log odds of the unknown at even prior: bias + weight . (highest latent mean, nearest covariance)."""
+
+    weights: tuple[float, float, float]
+
+    def __call__(self, process: Process, rows: FloatArray, prior: float) -> FloatArray:
+        """Probability [B] of none of the intents for kernel rows [B, N]."""
+        evidence = features(process.mean(rows), rows.max(axis=1))
+        return expit(evidence @ np.array(self.weights) + logit(prior)).astype(np.float32)  # type: ignore[no-any-return]
+
+
+def features(mean: FloatArray, nearest: FloatArray) -> FloatArray:
+    """[B, 3]: one, the highest latent mean, the covariance with the nearest training text."""
+    return np.stack([np.ones(len(mean)), mean.max(axis=1), nearest], axis=1)
+
+
+def fit_unknown(fit: Fit) -> Unknown:
+    """Logistic regression of left-out intents against left-out examples, pulled towards the default weights."""
+    labels: IntArray = fit.process.labels
+    known = np.bincount(labels)[labels] > 1  # an example alone in its intent is left out as unknown already
+    if len(np.unique(labels[known])) < FEWEST_INTENTS:
+        return Unknown(DEFAULT_WEIGHTS)
+    x = np.concatenate(
+        [
+            features(fit.example_out.mean[known], fit.example_out.nearest[known]),
+            features(fit.intent_out.mean, fit.intent_out.nearest),
+        ]
+    )
+    sign = np.concatenate([np.ones(known.sum()), -np.ones(len(labels))])  # +1 known
+    weight = np.where(sign > 0, 0.5 / known.sum(), 0.5 / len(labels)) * len(labels)
+    centre = np.array(DEFAULT_WEIGHTS)
+
+    def loss(w: FloatArray) -> tuple[float, FloatArray]:
+        margin = sign * (x @ w)
+        value = float((weight * np.logaddexp(0, margin)).sum())
+        gradient = x.T @ (weight * sign * expit(margin))
+        pull = w - centre
+        return value + 0.5 * PRIOR_STRENGTH * float(pull @ pull), gradient + PRIOR_STRENGTH * pull
+
+    found = minimize(loss, centre, jac=True, method="L-BFGS-B")
+    return Unknown((float(found.x[0]), float(found.x[1]), float(found.x[2])))

@@ -1,0 +1,62 @@
+"""A new project from the package's own example bot."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from dialogue.errors import ProjectError, StarfoldError, Where, error
+
+PACKAGE = Path(__file__).resolve().parent
+SKIPPED = ("__pycache__", ".*", "*.pyc")
+
+
+def write_starter(target: Path, *, package: Path = PACKAGE) -> tuple[Path, ...]:
+    """Write bot.yml and data/ into `target`, which is made when it is not there.
+
+    Args:
+        target: the project's folder.
+        package: folder of the package `dialogue`: an installed one carries the starter, in a checkout it stands beside.
+
+    Returns:
+        The files written, sorted.
+
+    Raises:
+        ProjectError: naming every file that exists already; nothing is written then.
+        StarfoldError: if the installation has no starter.
+    """
+    files = {target / place: source for place, source in _starter(package).items()}
+    _refuse_to_overwrite(files, target)
+    for place, source in files.items():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, place)
+    return tuple(files)
+
+
+def _starter(package: Path) -> dict[Path, Path]:
+    """Place in the project → file to copy there."""
+    for bot, data in (
+        (package / "starter" / "bot.yml", package / "starter" / "training"),
+        (package.parent / "bot.yml", package.parent / "data"),
+    ):
+        if bot.is_file() and data.is_dir():
+            inside = sorted(path.relative_to(data) for path in data.rglob("*") if path.is_file())
+            kept = [path for path in inside if not _is_skipped(path)]
+            return {Path("bot.yml"): bot} | {Path("data") / path: data / path for path in kept}
+    raise StarfoldError(f"the starter project is missing from {package}; install starfold again")
+
+
+def _is_skipped(path: Path) -> bool:
+    return any(Path(part).match(pattern) for part in path.parts for pattern in SKIPPED)
+
+
+def _refuse_to_overwrite(files: dict[Path, Path], target: Path) -> None:
+    folders = {folder for place in files for folder in (target, *place.parents) if folder.is_relative_to(target)}
+    blocked = [error(Where(str(place)), "exists already; init overwrites nothing") for place in files if place.exists()]
+    blocked += [
+        error(Where(str(folder)), "expected a folder for the new project, found a file")
+        for folder in folders
+        if folder.exists() and not folder.is_dir()
+    ]
+    if blocked:
+        raise ProjectError(blocked)

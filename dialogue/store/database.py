@@ -1,0 +1,140 @@
+"""Opening a database, and what goes wrong with one, in sentences."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import StaticPool
+
+from dialogue.errors import MissingExtraError, StoreError
+
+_DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+_BUSY_MS = 30_000
+_CONNECT_SECONDS = 10
+_WRITES = "starfold_writes"
+
+
+class Database:
+    """Connections to one database. Whatever goes wrong is a `StoreError` that names it, without its password.
+
+    SQLite runs in WAL mode, so that readers do not wait for a writer, with `synchronous=FULL`. NORMAL would do for a
+    process that is killed, since the kernel has the data by then, but may lose the last turns when the power fails; a
+    turn is one transaction, and one fsync a turn is little beside the rest of it.
+
+    Args:
+        url: `sqlite:///file`, `sqlite://` (in memory) or `postgresql://user:password@host/database`.
+        connections: how many may be open at once, where there is a limit to them.
+    """
+
+    def __init__(self, url: str, *, connections: int) -> None:
+        self.url = _checked(url)
+        self.name = self.url.render_as_string(hide_password=True)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.file = _file(self.url) if self.is_sqlite else None
+        # The one connection of a database in memory is shared by all threads.
+        self._alone = threading.Lock() if self.is_sqlite and self.file is None else contextlib.nullcontext()
+        with self.errors():
+            self.engine = _engine(self.url, self.file, connections)
+        self._writer = self.engine.execution_options(**{_WRITES: True})
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A transaction that changes nothing."""
+        with self._alone, self.errors(), self.engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction, committed when the block ends well. On SQLite no other one writes meanwhile."""
+        with self._alone, self.errors(), self._writer.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turns the errors of SQLAlchemy and of the driver into a `StoreError`."""
+        try:
+            yield
+        except DBAPIError as error:
+            raise StoreError(f"store {self.name}: {_sentence(error.orig)}") from error
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            raise StoreError(f"store {self.name}: {_sentence(error)}") from error
+
+    def use_wal(self) -> None:
+        """Switch an SQLite file to WAL mode, which it then keeps. Nobody else may be opening it."""
+        with self._alone, self.errors(), self.engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.execute("PRAGMA journal_mode = WAL")
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def _checked(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise StoreError(
+            f"{text!r} is no database URL; expected one like sqlite:///conversations.db "
+            "or postgresql://user:password@host/database"
+        ) from error
+    kind = url.drivername.partition("+")[0]
+    driver = _DRIVERS.get(kind)
+    if driver is None or url.drivername not in (kind, driver):
+        raise StoreError(f"store {url.render_as_string()}: expected sqlite or postgresql, got {url.drivername!r}")
+    if kind != "sqlite" and importlib.util.find_spec("psycopg") is None:
+        raise StoreError(str(MissingExtraError("a PostgreSQL store", "postgres")))
+    return url.set(drivername=driver)
+
+
+def _file(url: URL) -> Path | None:
+    """The file of an SQLite database; None for one in memory."""
+    if not url.database or url.database == ":memory:":
+        return None
+    path = Path(url.database).absolute()
+    if not path.parent.is_dir():
+        raise StoreError(f"store {url.render_as_string()}: the folder {path.parent} does not exist")
+    return path
+
+
+def _engine(url: URL, file: Path | None, connections: int) -> sa.Engine:
+    if url.get_backend_name() != "sqlite":
+        arguments = {} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_SECONDS}
+        return sa.create_engine(
+            url, connect_args=arguments, pool_pre_ping=True, pool_size=5, max_overflow=max(0, connections - 5)
+        )
+    if file is None:
+        engine = sa.create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+    else:
+        engine = sa.create_engine(url.set(database=str(file)))
+    sa.event.listen(engine, "connect", _on_connect)
+    sa.event.listen(engine, "begin", _on_begin)
+    return engine
+
+
+def _on_connect(connection: Any, _: Any) -> None:
+    # Transactions are begun below, not by the driver's guess.
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _on_begin(connection: sa.Connection) -> None:
+    # A transaction that reads before it writes must be the writer from its start, or it may fail half-way.
+    writes = connection.get_execution_options().get(_WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _sentence(error: BaseException | None) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

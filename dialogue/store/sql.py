@@ -1,0 +1,238 @@
+"""Conversations in SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from dialogue.events import Event
+from dialogue.message import Button, Message, Reply
+from dialogue.store import migrations, schema
+from dialogue.store.base import Answered, ConflictError, StoreError
+from dialogue.store.database import Database
+from dialogue.store.locks import FileLocks, Locks, PostgresLocks
+
+_LONGEST_NAME = 512
+_UPGRADE_LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '/starfold schema', 0))")
+
+
+class SqlTrackerStore:
+    """A `TrackerStore` in a database. Opening it creates or upgrades the tables.
+
+    A turn of a conversation is one transaction and its sender a row that the transaction locks, so that events are
+    numbered without a gap and in the order they were committed.
+
+    Args:
+        url: `sqlite:///conversations.db`, `sqlite://` (in memory, gone when closed) or
+            `postgresql://user:password@host/database`.
+        turn_timeout: seconds that `turn` waits for another turn of the same conversation.
+        most_turns: how many turns may run at once in this process on PostgreSQL; each holds a connection.
+
+    Raises:
+        StoreError: if the database cannot be opened, is of a newer version or is another program's.
+    """
+
+    def __init__(self, url: str, *, turn_timeout: float = 60.0, most_turns: int = 40) -> None:
+        with contextlib.ExitStack() as opened:
+            self._database = Database(url, connections=10)
+            opened.callback(self._database.close)
+            self._locks = self._open_locks(url, opened, turn_timeout, most_turns)
+            self._upgrade()
+            self._opened = opened.pop_all()
+
+    def events(self, conversation: str, *, after: int = 0) -> list[Event]:
+        """See `TrackerStore`."""
+        _check("conversation", conversation)
+        query = (
+            sa.select(schema.events.c.sequence, schema.events.c.data)
+            .join(schema.conversations)
+            .where(schema.conversations.c.name == conversation, schema.events.c.sequence > after)
+            .order_by(schema.events.c.sequence)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return [_read_event(conversation, sequence, data) for sequence, data in rows]
+
+    def append(
+        self,
+        conversation: str,
+        expected_sequence: int | None,
+        events: Sequence[Event],
+        *,
+        answered: Answered | None = None,
+    ) -> int:
+        """See `TrackerStore`."""
+        _check("conversation", conversation)
+        wire = [_json(event.as_dict(), f"event {event.wire!r}") for event in events]
+        with self._database.write() as connection:
+            key, last = _claimed(connection, conversation)
+            if expected_sequence is not None and expected_sequence != last:
+                raise ConflictError(
+                    f"conversation {conversation!r} went on meanwhile: its last event is number {last}, "
+                    f"expected {expected_sequence}"
+                )
+            _insert_events(connection, key, last, events, wire)
+            if answered is not None:
+                _insert_answer(connection, key, last + len(events), answered)
+        return last + len(events)
+
+    @contextlib.contextmanager
+    def turn(self, conversation: str) -> Iterator[None]:
+        """See `TrackerStore`."""
+        _check("conversation", conversation)
+        with self._locks.hold(f"conversation {conversation!r}"):
+            yield
+
+    def seen(self, conversation: str, message: Message) -> tuple[Reply, ...] | None:
+        """See `TrackerStore`."""
+        query = (
+            sa.select(schema.messages.c.replies)
+            .join(schema.conversations)
+            .where(
+                schema.conversations.c.name == _check("conversation", conversation),
+                schema.messages.c.channel == _check("channel", message.channel),
+                schema.messages.c.message_id == _check("message id", message.id),
+            )
+        )
+        with self._database.read() as connection:
+            stored = connection.scalar(query)
+        return None if stored is None else tuple(_read_reply(reply) for reply in json.loads(stored))
+
+    def conversations(self) -> list[str]:
+        """See `TrackerStore`."""
+        query = sa.select(schema.conversations.c.name).order_by(
+            schema.conversations.c.updated.desc(), schema.conversations.c.name
+        )
+        with self._database.read() as connection:
+            return list(connection.scalars(query))
+
+    def delete(self, conversation: str) -> bool:
+        """See `TrackerStore`."""
+        query = sa.delete(schema.conversations).where(
+            schema.conversations.c.name == _check("conversation", conversation)
+        )
+        with self._database.write() as connection:
+            return connection.execute(query).rowcount > 0
+
+    def export(self, conversation: str) -> dict[str, Any]:
+        """See `TrackerStore`."""
+        mine = schema.conversations.c.name == _check("conversation", conversation)
+        said = sa.select(schema.events.c.data).join(schema.conversations).where(mine).order_by(schema.events.c.sequence)
+        heard = sa.select(schema.messages).join(schema.conversations).where(mine).order_by(schema.messages.c.sequence)
+        with self._database.read() as connection:
+            wire = connection.scalars(said).all()
+            rows = connection.execute(heard).all()
+        return {
+            "conversation": conversation,
+            "events": [json.loads(data) for data in wire],
+            "messages": [
+                {"id": row.message_id, "channel": row.channel, "replies": json.loads(row.replies)} for row in rows
+            ],
+        }
+
+    def close(self) -> None:
+        """See `TrackerStore`."""
+        self._opened.close()
+
+    def _open_locks(self, url: str, opened: contextlib.ExitStack, timeout: float, most_turns: int) -> Locks:
+        if self._database.file is not None:
+            return FileLocks(self._database.file, timeout)
+        if self._database.is_sqlite:
+            folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="starfold-"))
+            return FileLocks(Path(folder, "memory"), timeout)
+        # Connections of their own: were turns to hold those that `append` waits for, all would wait for ever.
+        own = Database(url, connections=most_turns)
+        opened.callback(own.close)
+        return PostgresLocks(own, timeout)
+
+    def _upgrade(self) -> None:
+        if not self._database.is_sqlite:
+            with self._database.write() as connection:
+                connection.execute(_UPGRADE_LOCK)
+                migrations.upgrade(connection)
+            return
+        with self._locks.hold("schema"):
+            with self._database.write() as connection:
+                migrations.upgrade(connection)
+            self._database.use_wal()
+
+
+def _claimed(connection: sa.Connection, conversation: str) -> tuple[int, int]:
+    """Key and last sequence of a conversation, its row locked until the transaction ends."""
+    query = sa.select(schema.conversations.c.id, schema.conversations.c.sequence).where(
+        schema.conversations.c.name == conversation
+    )
+    row = connection.execute(query.with_for_update()).one_or_none()
+    if row is None:
+        # Whoever else inserts it at the same time is waited for, and wins.
+        insert = sa.text(
+            "INSERT INTO conversations (name, sequence, updated) VALUES (:name, 0, 0) ON CONFLICT (name) DO NOTHING"
+        )
+        connection.execute(insert, {"name": conversation})
+        row = connection.execute(query.with_for_update()).one()
+    return row.id, row.sequence
+
+
+def _insert_events(connection: sa.Connection, key: int, last: int, new: Sequence[Event], wire: Sequence[str]) -> None:
+    rows = [
+        {"conversation_id": key, "sequence": number, "type": event.wire, "time": event.timestamp, "data": data}
+        for number, (event, data) in enumerate(zip(new, wire, strict=True), last + 1)
+    ]
+    if rows:
+        connection.execute(sa.insert(schema.events), rows)
+        changed = {"sequence": rows[-1]["sequence"], "updated": rows[-1]["time"]}
+        connection.execute(sa.update(schema.conversations).where(schema.conversations.c.id == key).values(changed))
+
+
+def _insert_answer(connection: sa.Connection, key: int, sequence: int, answered: Answered) -> None:
+    message = answered.message
+    row = {
+        "conversation_id": key,
+        "channel": _check("channel", message.channel),
+        "message_id": _check("message id", message.id),
+        "sequence": sequence,
+        "replies": _json([_plain_reply(reply) for reply in answered.replies], "replies"),
+    }
+    try:
+        connection.execute(sa.insert(schema.messages), row)
+    except IntegrityError as error:
+        raise ConflictError(f"message {message.id!r} from {message.channel!r} was answered already") from error
+
+
+def _check(what: str, name: str) -> str:
+    """`name`, if a database can keep it and an index find it."""
+    if not 0 < len(name) <= _LONGEST_NAME or "\0" in name or any("\ud800" <= char <= "\udfff" for char in name):
+        raise StoreError(
+            f"{what}: expected 1 to {_LONGEST_NAME} characters, no NUL, no half surrogate, got {name!r:.80}"
+        )
+    return name
+
+
+def _json(value: Any, what: str) -> str:
+    try:
+        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"{what} cannot be kept as JSON: {error}") from error
+
+
+def _read_event(conversation: str, sequence: int, data: str) -> Event:
+    try:
+        return Event.from_dict(json.loads(data))
+    except ValueError as error:
+        raise StoreError(f"event {sequence} of conversation {conversation!r} cannot be read: {error}") from error
+
+
+def _plain_reply(reply: Reply) -> dict[str, Any]:
+    return {**reply.as_dict(), "metadata": dict(reply.metadata)} if reply.metadata else reply.as_dict()
+
+
+def _read_reply(data: Mapping[str, Any]) -> Reply:
+    buttons = tuple(Button(button["title"], button["payload"]) for button in data.get("buttons", ()))
+    return Reply(**{**data, "buttons": buttons})

@@ -1,0 +1,1 @@
+"""From YAML to a trained model: readers, validation, training, evaluation."""

@@ -1,0 +1,149 @@
+"""All training data of a bot, read from files and folders however it is split."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from dialogue.domain import Domain
+from dialogue.errors import Problem, ProjectError, suggestion
+from dialogue.training import domain as domain_sections
+from dialogue.training.checkpoints import join_blocks
+from dialogue.training.nlu import read_nlu
+from dialogue.training.nodes import Entry, Node, Table, describe, plain
+from dialogue.training.stories import read_rules, read_stories
+from dialogue.training.types import Draft, Example, Reference, Regex
+from dialogue.training.yaml import read_yaml
+from policies.types import FILLED, Story, StoryStep
+
+SECTIONS: Mapping[str, Callable[[Node, Draft], None]] = MappingProxyType(
+    {**domain_sections.SECTIONS, "nlu": read_nlu, "stories": read_stories, "rules": read_rules}
+)
+FORMAT = "3"
+YAML_SUFFIXES = (".yml", ".yaml")
+NOT_DATA = ("bot", "config", "endpoints", "credentials")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """What a bot learns from.
+
+    Attributes:
+        examples: sentences, in the order of the files.
+        synonyms: from what is said to what it stands for; to be compared without case.
+        lookups: for each name its entries.
+        stories: stories and rules, flat.
+        references: every place that names something of the domain.
+    """
+
+    examples: tuple[Example, ...] = ()
+    synonyms: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    regexes: tuple[Regex, ...] = ()
+    lookups: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    stories: tuple[Story, ...] = ()
+    domain: Domain = field(default_factory=Domain)
+    references: tuple[Reference, ...] = ()
+
+
+def read_data(paths: Sequence[Path]) -> TrainingData:
+    """Read files and folders.
+
+    Raises:
+        ProjectError: with every problem found, when one of them is an error.
+    """
+    data, problems = collect_data(paths)
+    if any(problem.is_error for problem in problems):
+        raise ProjectError(problems)
+    return data
+
+
+def collect_data(paths: Sequence[Path]) -> tuple[TrainingData, list[Problem]]:
+    """As `read_data`, but gives what could be read together with the problems."""
+    draft = Draft()
+    for path in training_files(paths):
+        try:
+            _read_sections(read_yaml(path, draft.report), draft)
+        except ProjectError as unreadable:
+            draft.report.extend(unreadable.problems)
+    domain = domain_sections.build_domain(draft)
+    stories = (*join_blocks(draft.blocks, draft.report), *draft.rules)
+    data = TrainingData(
+        examples=tuple(draft.examples),
+        synonyms=MappingProxyType({text: value for text, (value, _) in draft.synonyms.items()}),
+        regexes=tuple(draft.regexes),
+        lookups=MappingProxyType({name: tuple(found) for name, found in draft.lookups.items()}),
+        stories=tuple(as_policies_see(story, domain) for story in stories),
+        domain=domain,
+        references=tuple(draft.references),
+    )
+    return data, draft.report.problems
+
+
+def training_files(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """The YAML files under `paths`, each once, folders in alphabetical order.
+
+    In folders hidden files, test stories (`test_*`) and configuration (bot, config, endpoints, credentials) are passed
+    over; what is no folder is always taken, so that a missing file is told when it is read.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if path.is_dir():
+            found.update(dict.fromkeys(_walk(path)))
+        else:
+            found[path] = None
+    return tuple(found)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            stem, suffix = os.path.splitext(name)
+            skipped = name.startswith((".", "test_")) or stem in NOT_DATA
+            if suffix in YAML_SUFFIXES and not skipped:
+                yield Path(parent, name)
+
+
+def _read_sections(file: Table, draft: Draft) -> None:
+    """Give each section of a file to its reader."""
+    for key, entry in file.entries.items():
+        if key == "version":
+            _check_version(entry, draft)
+        elif key in SECTIONS:
+            SECTIONS[key](entry.value, draft)
+        else:
+            near = suggestion(key, (*SECTIONS, "version"), at_most=len(SECTIONS) + 1)
+            draft.report.error(entry.where, f"unknown section {key!r}{near}")
+
+
+def _check_version(entry: Entry, draft: Draft) -> None:
+    if str(plain(entry.value)).split(".")[0] != FORMAT:
+        message = f'version: expected "3.1", got {describe(entry.value)}; read as 3.1'
+        draft.report.warning(entry.value.where, message)
+
+
+def as_policies_see(story: Story, domain: Domain) -> Story:
+    """The story with only what may influence a policy: of a text or a list that it is filled, of other slots the value.
+
+    Slots that do not influence conversations are left out. Slots the domain does not declare stay as written.
+    """
+
+    def steps(found: Sequence[StoryStep]) -> tuple[StoryStep, ...]:
+        return tuple(replace(step, slots=_visible(step.slots, domain)) if step.slots else step for step in found)
+
+    return replace(story, steps=steps(story.steps), condition=steps(story.condition))
+
+
+def _visible(slots: Mapping[str, Any], domain: Domain) -> Mapping[str, Any]:
+    visible = {}
+    for name, value in slots.items():
+        slot = domain.slots.get(name)
+        if slot is not None and not slot.influence_conversation:
+            continue
+        is_filled = value is not None and value != []
+        visible[name] = FILLED if is_filled and slot is not None and slot.type in ("text", "list") else value
+    return MappingProxyType(visible)

@@ -1,0 +1,187 @@
+"""The sections of a domain file, however it is split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TypeVar
+
+from dialogue.domain import ActionSpec, Domain, EntitySpec, Form, IntentSpec
+from dialogue.errors import Where
+from dialogue.training.nodes import (
+    Node,
+    is_empty,
+    read_entries,
+    read_fields,
+    read_flag,
+    read_items,
+    read_named,
+    read_number,
+    read_text,
+    read_texts,
+)
+from dialogue.training.responses import read_responses
+from dialogue.training.slots import read_slots
+from dialogue.training.types import Draft, ReferenceKind
+
+T = TypeVar("T")
+
+
+def read_intents(section: Node, draft: Draft) -> None:
+    """`intents:` names, or names with `description`, `use_entities`, `ignore_entities`."""
+    for name, where, options in _named(section, "intents", draft):
+        known = ("description", "use_entities", "ignore_entities")
+        fields = read_fields(options, f"intent {name!r}", known, draft.report) if options else {}
+        description = fields.get("description")
+        spec = IntentSpec(
+            name=name,
+            description=read_text(description, "description", draft.report) if description else None,
+            use_entities=_used_entities(fields.get("use_entities"), draft),
+            ignore_entities=_names(fields.get("ignore_entities"), "entity", "ignore_entities", draft),
+            where=where,
+        )
+        _declare(draft.intents, name, spec, where, "intent", draft)
+
+
+def read_entities(section: Node, draft: Draft) -> None:
+    """`entities:` names, or names with `roles`, `groups`, `influence_conversation`."""
+    for name, where, options in _named(section, "entities", draft):
+        known = ("roles", "groups", "influence_conversation")
+        fields = read_fields(options, f"entity {name!r}", known, draft.report) if options else {}
+        spec = EntitySpec(
+            name=name,
+            roles=_texts(fields.get("roles"), "roles", draft),
+            groups=_texts(fields.get("groups"), "groups", draft),
+            influence_conversation=_flag(fields, "influence_conversation", draft),
+            where=where,
+        )
+        _declare(draft.entities, name, spec, where, "entity", draft)
+
+
+def read_actions(section: Node, draft: Draft) -> None:
+    """`actions:` names, or names with `send_domain`."""
+    for name, where, options in _named(section, "actions", draft):
+        fields = read_fields(options, f"action {name!r}", ("send_domain",), draft.report) if options else {}
+        spec = ActionSpec(name, _flag(fields, "send_domain", draft, default=False), where)
+        _declare(draft.actions, name, spec, where, "action", draft)
+
+
+def read_forms(section: Node, draft: Draft) -> None:
+    """`forms:` a mapping from names to `required_slots` and `ignored_intents`."""
+    for name, entry in read_entries(section, "forms", draft.report).items():
+        fields = read_fields(entry.value, f"form {name!r}", ("required_slots", "ignored_intents"), draft.report)
+        if "required_slots" not in fields:
+            draft.report.error(entry.where, f"form {name!r} has no required_slots")
+        form = Form(
+            name=name,
+            required_slots=_names(fields.get("required_slots"), "slot", f"required_slots of form {name!r}", draft),
+            ignored_intents=_names(fields.get("ignored_intents"), "intent", "ignored_intents", draft),
+            where=entry.where,
+        )
+        _declare(draft.forms, name, form, entry.where, "form", draft)
+
+
+def read_e2e_actions(section: Node, draft: Draft) -> None:
+    """`e2e_actions:` texts."""
+    draft.e2e_actions += _texts(section, "e2e_actions", draft)
+
+
+def read_session_config(section: Node, draft: Draft) -> None:
+    """`session_config:` how long a session lasts and whether slots outlive it."""
+    known = ("session_expiration_time", "carry_over_slots_to_new_session")
+    fields = read_fields(section, "session_config", known, draft.report)
+    if expiry := fields.get("session_expiration_time"):
+        minutes = read_number(expiry, "session_expiration_time", draft.report, default=60.0)
+        if minutes < 0:
+            draft.report.error(expiry.where, f"session_expiration_time: expected minutes, 0 or more, got {minutes:g}")
+        draft.settings["session_expiration_minutes"] = minutes
+    if "carry_over_slots_to_new_session" in fields:
+        draft.settings["carry_over_slots"] = _flag(fields, "carry_over_slots_to_new_session", draft)
+
+
+def read_domain_config(section: Node, draft: Draft) -> None:
+    """`config:` whether an entity fills the slot of its name."""
+    fields = read_fields(section, "config", ("store_entities_as_slots",), draft.report)
+    if fields:
+        draft.settings["store_entities_as_slots"] = _flag(fields, "store_entities_as_slots", draft)
+
+
+SECTIONS: Mapping[str, Callable[[Node, Draft], None]] = MappingProxyType(
+    {
+        "intents": read_intents,
+        "entities": read_entities,
+        "slots": read_slots,
+        "responses": read_responses,
+        "actions": read_actions,
+        "forms": read_forms,
+        "e2e_actions": read_e2e_actions,
+        "session_config": read_session_config,
+        "config": read_domain_config,
+    }
+)
+
+
+def build_domain(draft: Draft) -> Domain:
+    """The domain of everything read so far. Retrieval intents come from responses and examples with a `/`."""
+    return Domain(
+        intents=MappingProxyType(dict(draft.intents)),
+        entities=MappingProxyType(dict(draft.entities)),
+        slots=MappingProxyType(dict(draft.slots)),
+        responses=MappingProxyType(dict(draft.responses)),
+        actions=MappingProxyType(dict(draft.actions)),
+        forms=MappingProxyType(dict(draft.forms)),
+        retrieval=MappingProxyType(_retrieval(draft)),
+        e2e_actions=tuple(dict.fromkeys(draft.e2e_actions)),
+        **draft.settings,
+    )
+
+
+def _retrieval(draft: Draft) -> dict[str, tuple[str, ...]]:
+    full_names = {name.removeprefix("utter_") for name in draft.responses} | {item.intent for item in draft.examples}
+    keys: dict[str, list[str]] = {}
+    for name in sorted(full_names):
+        base, slash, key = name.partition("/")
+        if slash:
+            keys.setdefault(base, []).append(key)
+    return {base: tuple(found) for base, found in keys.items()}
+
+
+def _named(section: Node, what: str, draft: Draft) -> list[tuple[str, Where, Node | None]]:
+    found = (read_named(item, what, draft.report) for item in read_items(section, what, draft.report))
+    return [item for item in found if item is not None]
+
+
+def _declare(known: dict[str, T], name: str, spec: T, where: Where, kind: str, draft: Draft) -> None:
+    """Add to the draft. A bare repetition is harmless, forms of one name are not."""
+    if name in known:
+        first = known[name].where  # type: ignore[attr-defined]
+        note = draft.report.error if kind == "form" else draft.report.warning
+        note(where, f"{kind} {name!r} is declared twice; first in {first}, which is kept")
+    else:
+        known[name] = spec
+
+
+def _flag(fields: Mapping[str, Node], key: str, draft: Draft, *, default: bool = True) -> bool:
+    return read_flag(fields[key], key, draft.report, default) if key in fields else default
+
+
+def _texts(node: Node | None, what: str, draft: Draft) -> tuple[str, ...]:
+    return tuple(text for text, _ in read_texts(node, what, draft.report)) if node else ()
+
+
+def _names(node: Node | None, kind: ReferenceKind, what: str, draft: Draft) -> tuple[str, ...]:
+    """Texts that the domain must know as a `kind`."""
+    found = read_texts(node, what, draft.report) if node else ()
+    for name, where in found:
+        draft.refer(kind, name, where)
+    return tuple(name for name, _ in found)
+
+
+def _used_entities(node: Node | None, draft: Draft) -> tuple[str, ...] | None:
+    """`use_entities`: a list, or true for all and false for none."""
+    if node is None or is_empty(node):
+        return None
+    value = getattr(node, "value", None)
+    if isinstance(value, bool):
+        return None if value else ()
+    return _names(node, "entity", "use_entities", draft)

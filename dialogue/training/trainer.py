@@ -1,0 +1,144 @@
+"""Training of a model: encoders, cross-fitted members, head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dialogue.config import Config
+from dialogue.config import Fusion as FusionSection
+from dialogue.encoding import Continued, EncoderSet
+from dialogue.entities import EntityTables
+from dialogue.errors import TrainingError
+from dialogue.fusion.member import FUSION_VIEW
+from dialogue.model import Meaning, Model, sentences
+from dialogue.plugins import build_encoders
+from dialogue.posterior.head import HeadConfig, fit_head
+from dialogue.posterior.kernel import IntArray, ViewKernel
+from dialogue.training.members import Material, train_members
+from encoders.base import Encoder
+from encoders.bert import BertEncoder
+from encoders.cache import FeatureCache
+from encoders.features import Utterance
+from encoders.tokenizer import tokenize
+
+Progress = Callable[[str, int, int], None]
+HINT_LOOSENESS = 4.0  # a description is worth a quarter of an example
+START: Mapping[str, ViewKernel] = {
+    "bert": ViewKernel(1.0, 3.0),
+    "onehot": ViewKernel(0.2, 1.0),
+    "word2vec": ViewKernel(0.03, 3.0),
+    "fasttext": ViewKernel(0.03, 3.0),
+    "gru": ViewKernel(0.03, 3.0),
+    FUSION_VIEW: ViewKernel(1.0, 3.0),
+}
+START_OTHER = ViewKernel(0.1, 3.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """N texts and the class of each; `hint` marks descriptions that stand for an intent without examples.
+
+    `answers` are the stored answers of retrieval intents by class.
+    """
+
+    texts: tuple[str, ...]
+    classes: tuple[str, ...]
+    hints: tuple[bool, ...] = ()
+    answers: Mapping[str, str] = field(default_factory=dict)
+    entities: EntityTables = EntityTables()
+
+
+def train_model(config: Config, corpus: Corpus, progress: Progress = lambda stage, done, total: None) -> Model:
+    """Train all of it.
+
+    Raises:
+        TrainingError: if there is nothing to learn from.
+        ProjectError: if an encoder of bot.yml cannot be built.
+    """
+    if not corpus.texts:
+        raise TrainingError("there are no examples and no intent descriptions to learn from")
+    limit_threads(config.threads)
+    utterances = [tokenize(text, config.language) for text in corpus.texts]
+    meaning = Meaning(tuple(sorted(set(corpus.classes))))
+    number = {name: i for i, name in enumerate(meaning.classes)}
+    labels = np.array([number[name] for name in corpus.classes], np.int64)
+    encoders, learners = fit_encoders(config, utterances, corpus.classes, progress)
+    progress("look", 0, 1)
+    cache = FeatureCache(config.cache_path / "features.db")
+    units = encoders.see(utterances, cache)
+    progress("look", 1, 1)
+    answers = [tokenize(text, config.language) for text in dict.fromkeys(corpus.answers.values())]
+    material = Material(
+        utterances=utterances,
+        classes=corpus.classes,
+        labels=labels,
+        units=units,
+        answers=answers,
+        answer_units=encoders.see(answers, cache) if answers else None,
+        answer_of=answers_of(corpus),
+    )
+    members, fitted = train_members(config, material, encoders, learners, progress)
+    progress("weigh", 0, 1)
+    views = {**sentences(units), **fitted}
+    kinds = {**encoders.types, **{n: config.encoders[n].type for n in learners}, FUSION_VIEW: FUSION_VIEW}
+    head = fit_head(
+        head_config(config),
+        views,
+        labels,
+        len(meaning.classes),
+        {name: START.get(kinds[name], START_OTHER) for name in views},
+        seed=config.seed,
+        looseness=np.where(np.array(corpus.hints or (False,) * len(labels)), HINT_LOOSENESS, 1.0).astype(np.float32),
+    )
+    progress("weigh", 1, 1)
+    return Model(config.language, encoders, members, head, meaning, corpus.entities)
+
+
+def answers_of(corpus: Corpus) -> IntArray:
+    """For each text the number of its stored answer, -1 for none: [N]."""
+    number = {text: i for i, text in enumerate(dict.fromkeys(corpus.answers.values()))}
+    found = [number[corpus.answers[name]] if name in corpus.answers else -1 for name in corpus.classes]
+    return np.array(found, np.int64)
+
+
+def head_config(config: Config) -> HeadConfig:
+    """The head's part of bot.yml."""
+    p = config.posterior
+    return HeadConfig(p.type, p.interval, p.unknown_prior, p.samples)
+
+
+def limit_threads(threads: int) -> None:
+    """Compute with so many threads; 0 leaves the libraries' own choice."""
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def fit_encoders(
+    config: Config, utterances: Sequence[Utterance], classes: Sequence[str], progress: Progress
+) -> tuple[EncoderSet, tuple[str, ...]]:
+    """Fit every encoder that needs no labels; name those that do."""
+    built = build_encoders(config)
+    learners = tuple(name for name, encoder in built.items() if encoder.supervised)
+    fitted: dict[str, Encoder] = {}
+    for done, (name, encoder) in enumerate(built.items()):
+        progress(f"encoder {name}", done, len(built))
+        if not encoder.supervised:
+            fitted[name] = encoder.fit(utterances, classes, seed=config.seed)
+    types = {name: config.encoders[name].type for name in fitted}
+    return EncoderSet(fitted, types, to_continue(fitted, config.fusion)), learners
+
+
+def to_continue(encoders: Mapping[str, Encoder], fusion: FusionSection) -> Continued | None:
+    """The first pretrained encoder whose last layers can be continued."""
+    if fusion.tune == "none":
+        return None
+    for name, encoder in encoders.items():
+        if isinstance(encoder, BertEncoder) and encoder.top_layers(1) is not None:
+            layers = encoder.layers if fusion.tune == "all" else min(fusion.layers, encoder.layers)
+            return Continued(name, layers)
+    return None

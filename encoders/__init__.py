@@ -1,0 +1,1 @@
+"""Encoders: five ways to look at one text."""

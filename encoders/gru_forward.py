@@ -1,0 +1,93 @@
+"""A bidirectional GRU over words in numpy: what serves. `gru_training` has the same network in torch.
+
+Each word is its embedding beside a convolution over its characters (Kim et al. 2016, "Character-Aware Neural Language
+Models", one width); the GRU is torch's variant of Cho et al. 2014, with the reset gate after the matrix product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from encoders.features import BoolArray, FloatArray
+
+CHARACTERS = 20  # of a word that are read
+KERNEL = 3
+UNKNOWN = 1  # row of words and characters that are not known; row 0 is padding
+ARRAYS = (
+    "words.weight",
+    "characters.weight",
+    "convolution.weight",
+    "convolution.bias",
+    *(f"gru.{kind}_l0{way}" for way in ("", "_reverse") for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Word forms and characters -> rows of their embeddings, from 2 on."""
+
+    words: Mapping[str, int]
+    characters: Mapping[str, int]
+
+    def word_ids(self, forms: Sequence[str]) -> list[int]:
+        """[T]."""
+        return [self.words.get(form, UNKNOWN) for form in forms]
+
+    def character_ids(self, forms: Sequence[str]) -> NDArray[np.int64]:
+        """[T, CHARACTERS], cut or padded with zeros."""
+        ids = np.zeros((len(forms), CHARACTERS), np.int64)
+        for row, form in enumerate(forms):
+            known = [self.characters.get(character, UNKNOWN) for character in form[:CHARACTERS]]
+            ids[row, : len(known)] = known
+        return ids
+
+
+def states(
+    vocabulary: Vocabulary, arrays: Mapping[str, FloatArray], texts: Sequence[Sequence[str]]
+) -> tuple[FloatArray, BoolArray]:
+    """Word states [B, T, 2h] and their mask [B, T] of texts given as word forms; none may be empty."""
+    lengths = np.array([len(forms) for forms in texts])
+    mask: BoolArray = np.arange(lengths.max()) < lengths[:, None]
+    forms = [form for text in texts for form in text]
+    unique = sorted(set(forms))
+    spelled = _spelling(arrays, vocabulary.character_ids(unique))  # [U, F]
+    known = arrays["words.weight"][vocabulary.word_ids(unique)]  # [U, E]
+    place = {form: row for row, form in enumerate(unique)}
+    vectors = np.concatenate([known, spelled], axis=1)
+    inputs = np.zeros((*mask.shape, vectors.shape[1]), np.float32)
+    inputs[mask] = vectors[[place[form] for form in forms]]  # [B, T, E + F]
+    turned = np.where(mask, lengths[:, None] - 1 - np.arange(mask.shape[1]), np.arange(mask.shape[1]))[..., None]
+    forward = _gru(arrays, "", inputs)
+    backward = _gru(arrays, "_reverse", np.take_along_axis(inputs, turned, axis=1))
+    both = np.concatenate([forward, np.take_along_axis(backward, turned, axis=1)], axis=2)
+    return both * mask[..., None], mask
+
+
+def _spelling(arrays: Mapping[str, FloatArray], ids: NDArray[np.int64]) -> FloatArray:
+    """Convolution over the characters of each word, then the maximum: [U, CHARACTERS] -> [U, F]."""
+    embedded = np.pad(arrays["characters.weight"][ids], ((0, 0), (KERNEL // 2, KERNEL // 2), (0, 0)))
+    kernel = arrays["convolution.weight"]  # [F, c, KERNEL]
+    sums = sum(embedded[:, k : k + CHARACTERS] @ kernel[:, :, k].T for k in range(KERNEL))
+    spelled: FloatArray = np.maximum(sums + arrays["convolution.bias"], 0).max(axis=1)
+    return spelled
+
+
+def _gru(arrays: Mapping[str, FloatArray], way: str, inputs: FloatArray) -> FloatArray:
+    """One direction: [B, T, I] -> [B, T, h]."""
+    recurrent, bias = arrays[f"gru.weight_hh_l0{way}"].T, arrays[f"gru.bias_hh_l0{way}"]
+    projected = inputs @ arrays[f"gru.weight_ih_l0{way}"].T + arrays[f"gru.bias_ih_l0{way}"]  # [B, T, 3h]
+    batch, steps, width = projected.shape[0], projected.shape[1], recurrent.shape[0]
+    state = np.zeros((batch, width), np.float32)
+    found = np.empty((batch, steps, width), np.float32)
+    for step in range(steps):
+        new, old = projected[:, step], state @ recurrent + bias  # [B, 3h]
+        gates = 1 / (1 + np.exp(-np.clip(new[:, : 2 * width] + old[:, : 2 * width], -30, 30)))
+        reset, update = gates[:, :width], gates[:, width:]
+        candidate = np.tanh(new[:, 2 * width :] + reset * old[:, 2 * width :])
+        state = candidate + update * (state - candidate)
+        found[:, step] = state
+    return found

@@ -1,0 +1,1 @@
+"""Policies: from belief and conversation to a decision."""

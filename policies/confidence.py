@@ -1,0 +1,143 @@
+"""The gate: whether a belief is worth acting on, and what would help where it is not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from policies.types import Belief, Candidate, DialogueState, Doubt, Kind, Pass, Verdict
+from policies.untrained import Untrained
+
+# What each way out costs, as a share of what a wrong answer costs.
+COSTS: Mapping[str, float] = {"wrong": 1.0, "clarify": 0.25, "rephrase": 0.4, "fall_back": 0.6, "hand_over": 0.8}
+
+
+class ConfidencePolicy(Untrained):
+    """Lets a turn's intent through, or doubts it.
+
+    By expected cost (the default; Berger 1985, "Statistical Decision Theory and Bayesian Analysis", section 1.3): with
+    the intents' posterior means p, acting on the best intent costs `wrong * (1 - p_best)`; offering the top few, of
+    mass m together, costs `clarify + rephrase * (1 - m)`, as the user must say it again when the right one is not
+    among them; `rephrase`, `fall_back` and `hand_over` cost what they cost. The cheapest is chosen.
+
+    By `threshold`: acts if the best intent's mean reaches it, `unknown` stays below its bound and the best two are not
+    within `margin`; otherwise offers the top few if together they reach the threshold, else asks to rephrase.
+
+    It judges a turn once, before anything was done in it.
+
+    Args:
+        costs: any of wrong, clarify, rephrase, fall_back, hand_over; the others keep their default. Not with
+            `threshold`.
+        threshold: least posterior mean, a probability.
+        unknown: with `threshold`, the probability of "none of these" from which no intent is trusted.
+        margin: with `threshold`, the difference of two means, as a probability, below which they are a tie.
+        candidates: how many intents may be offered, at least 2.
+        name: under which doubts are signed.
+
+    Raises:
+        ValueError: for an option out of its range, or an unknown cost.
+    """
+
+    def __init__(
+        self,
+        *,
+        costs: Mapping[str, float] | None = None,
+        threshold: float | None = None,
+        unknown: float = 0.5,
+        margin: float = 0.1,
+        candidates: int = 3,
+        name: str = "confidence",
+    ) -> None:
+        if costs is not None and threshold is not None:
+            raise ValueError("expected either costs or threshold, got both")
+        for option, value in (("threshold", threshold), ("unknown", unknown), ("margin", margin)):
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"{option}: expected a probability, got {value}")
+        if candidates < 2:
+            raise ValueError(f"candidates: expected at least 2, got {candidates}")
+        self.costs = _checked_costs(costs or {})
+        self.threshold = threshold
+        self.unknown = unknown
+        self.margin = margin
+        self.candidates = candidates
+        self.name = name
+
+    def decide(self, belief: Belief, state: DialogueState) -> Verdict:
+        """Always a `Pass`, with what it thinks of the belief: to answer a doubt is the fallback's."""
+        return Pass((state.doubt or self.judge(belief, state)).reason)
+
+    def judge(self, belief: Belief, state: DialogueState) -> Doubt | Pass:
+        """A `Doubt`, or a `Pass` that lets the intent through."""
+        if not state.turns or state.turns[-1].actions:
+            return Pass("this turn was judged before")
+        top = belief.top
+        if top is None:
+            return Doubt(Kind.REPHRASE, "the bot knows no intents", 0.0)
+        offered = contenders(belief, self.candidates)
+        if self.threshold is None:
+            return self._by_costs(belief, top, offered)
+        return self._by_threshold(belief, top, offered, self.threshold)
+
+    def _by_costs(self, belief: Belief, top: Candidate, offered: tuple[Candidate, ...]) -> Doubt | Pass:
+        mass = sum(candidate.mean for candidate in offered)
+        expected = {
+            Kind.ACT: self.costs["wrong"] * (1 - top.mean),
+            Kind.CLARIFY: self.costs["clarify"] + self.costs["rephrase"] * (1 - mass),
+            Kind.REPHRASE: self.costs["rephrase"],
+            Kind.FALL_BACK: self.costs["fall_back"],
+            Kind.HAND_OVER: self.costs["hand_over"],
+        }
+        if len(offered) < 2:
+            del expected[Kind.CLARIFY]
+        kind = min(expected, key=lambda choice: expected[choice])
+        reason = f"{_told(belief, top)}: to {_SAID[Kind.ACT]} would cost {expected[Kind.ACT]:.2f}"
+        if kind is Kind.ACT:
+            return Pass(f"{reason}, the least")
+        return self._doubt(kind, f"{reason}, to {_SAID[kind]} {expected[kind]:.2f}", top, offered)
+
+    def _by_threshold(
+        self, belief: Belief, top: Candidate, offered: tuple[Candidate, ...], threshold: float
+    ) -> Doubt | Pass:
+        told = _told(belief, top)
+        if belief.unknown > self.unknown:
+            return self._doubt(Kind.REPHRASE, f"{told}: probably none of the intents", top, offered)
+        tied = len(belief.intents) > 1 and top.mean - belief.intents[1].mean < self.margin
+        if top.mean >= threshold and not tied:
+            return Pass(f"{told}: reaches the threshold of {threshold:.2f}")
+        why = "two intents are close" if tied else f"below the threshold of {threshold:.2f}"
+        between = len(offered) > 1 and sum(candidate.mean for candidate in offered) >= threshold
+        return self._doubt(Kind.CLARIFY if between else Kind.REPHRASE, f"{told}: {why}", top, offered)
+
+    def _doubt(self, kind: Kind, reason: str, top: Candidate, offered: tuple[Candidate, ...]) -> Doubt:
+        return Doubt(kind, reason, top.mean, offered if kind is Kind.CLARIFY else ())
+
+
+_SAID = {
+    Kind.ACT: "act on it",
+    Kind.CLARIFY: "ask which is meant",
+    Kind.REPHRASE: "ask again",
+    Kind.FALL_BACK: "say that it was not understood",
+    Kind.HAND_OVER: "hand over",
+}
+
+
+def contenders(belief: Belief, most: int) -> tuple[Candidate, ...]:
+    """The intents a question may offer: the best, and up to `most` that are at least a quarter as probable."""
+    best = belief.intents[0].mean if belief.intents else 0.0
+    return tuple(candidate for candidate in belief.intents[:most] if candidate.mean >= max(best / 4, 0.02))
+
+
+def _told(belief: Belief, top: Candidate) -> str:
+    return (
+        f"{top.name} {top.mean:.2f} (between {top.lower:.2f} and {top.upper:.2f}), none of the intents "
+        f"{belief.unknown:.2f}"
+    )
+
+
+def _checked_costs(costs: Mapping[str, float]) -> dict[str, float]:
+    for name, cost in costs.items():
+        if name not in COSTS:
+            raise ValueError(f"costs: unknown {name!r}, expected any of {', '.join(COSTS)}")
+        if not math.isfinite(cost) or cost < 0:
+            raise ValueError(f"costs: {name}: expected a finite number, 0 or more, got {cost}")
+    return {**COSTS, **costs}

@@ -1,0 +1,84 @@
+"""The fallback ladder: what to do where the bot is in doubt, or knows nothing to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from policies.confidence import contenders
+from policies.history import LISTEN
+from policies.types import Belief, Candidate, Decision, DialogueState, Doubt, Kind, Verdict
+from policies.untrained import Untrained
+
+ACTIONS: Mapping[Kind, str] = {
+    Kind.CLARIFY: "action_clarify",
+    Kind.REPHRASE: "action_rephrase",
+    Kind.FALL_BACK: "action_default_fallback",
+    Kind.HAND_OVER: "action_hand_over",
+}
+
+
+class FallbackPolicy(Untrained):
+    """Answers a doubt, and is the last resort when no other policy knows what to do.
+
+    The first turn that is not understood gets the doubt's own answer, but no lower than the ladder's first step; each
+    further one in a row goes a step up. A question without anything to offer becomes a request to rephrase.
+
+    Args:
+        steps: the ladder, lowest first, of rephrase, clarify, fall_back and hand_over.
+        candidates: how many intents may be offered.
+        name: under which decisions are signed.
+
+    Raises:
+        ValueError: for an unknown or repeated step, an empty ladder, or no candidates.
+    """
+
+    def __init__(
+        self,
+        *,
+        steps: Sequence[str] = ("rephrase", "clarify", "hand_over"),
+        candidates: int = 3,
+        name: str = "fallback",
+    ) -> None:
+        known = [kind.value for kind in ACTIONS]
+        if not steps or len(set(steps)) != len(steps) or not set(steps) <= set(known):
+            raise ValueError(f"steps: expected some of {', '.join(known)}, each once, got {list(steps)}")
+        if candidates < 1:
+            raise ValueError(f"candidates: expected at least 1, got {candidates}")
+        self.steps = tuple(steps)
+        self.candidates = candidates
+        self.name = name
+
+    def decide(self, belief: Belief, state: DialogueState) -> Verdict:
+        """Always a decision."""
+        if not state.turns or state.turns[-1].actions:
+            return Decision(Kind.LISTEN, LISTEN, 1.0, self.name, "nothing is left to do in this turn")
+        doubt = state.doubt or _nothing_known(belief, state)
+        kind = self._climb(doubt.kind, state.failures)
+        offered = doubt.candidates or contenders(belief, self.candidates)
+        if kind is Kind.CLARIFY and not offered:
+            kind = Kind.REPHRASE
+        if ACTIONS[kind] in state.rejected:
+            return Decision(Kind.LISTEN, LISTEN, doubt.confidence, self.name, f"{ACTIONS[kind]} refused to run")
+        reason = doubt.reason if not state.failures else f"{doubt.reason}; not understood {state.failures} times before"
+        return Decision(kind, ACTIONS[kind], doubt.confidence, self.name, reason, self._offer(kind, offered))
+
+    def _climb(self, kind: Kind, failures: int) -> Kind:
+        """The doubt's own kind or, if higher, the ladder's step after so many failures.
+
+        What is not on the ladder stays as it is until the last step is due.
+        """
+        due = min(failures, len(self.steps) - 1)
+        own = self.steps.index(kind.value) if kind.value in self.steps else None
+        if own is None and due < len(self.steps) - 1:
+            return kind
+        return Kind(self.steps[max(due, own or 0)])
+
+    def _offer(self, kind: Kind, offered: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+        return offered[: self.candidates] if kind is Kind.CLARIFY else ()
+
+
+def _nothing_known(belief: Belief, state: DialogueState) -> Doubt:
+    """The doubt of a bot that has understood, but has no policy that knows an action."""
+    intent = state.turns[-1].intent
+    confidence = belief.top.mean if belief.top is not None else 0.0
+    return Doubt(Kind.FALL_BACK, f"no rule or story says what to do after {intent or 'this'}", confidence)

@@ -1,0 +1,80 @@
+"""Rules: what is always done, whatever came before."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from typing_extensions import Self
+
+from policies.history import LISTEN, Move, Point, ends_with, is_user, moves, points, slots_match, step_key
+from policies.storage import load_stories, save_stories
+from policies.types import Belief, Decision, DialogueState, Kind, Pass, Story, Verdict
+
+FILE = "rules.json"
+DEFAULT_INTENTS = {"restart": "action_restart", "back": "action_back", "session_start": "action_session_start"}
+
+
+class RulePolicy:
+    """Does what a rule says if the conversation ends as the rule begins and its conditions hold.
+
+    Where several rules apply, the one with the most steps wins, then the one that asks for more entities, slots and
+    forms, then the one written first. A general rule that ends while a form is in charge gives the form the word
+    again. `/restart`, `/back` and `/session_start` work without a rule.
+
+    Args:
+        name: under which decisions are signed.
+    """
+
+    def __init__(self, *, name: str = "rules") -> None:
+        self.name = name
+
+    def fit(self, stories: Sequence[Story], *, seed: int = 0) -> Self:
+        """Keep the rules among `stories`; nothing is random here."""
+        self.rules_ = tuple(story for story in stories if story.is_rule)
+        self.points_: dict[str, list[Point]] = defaultdict(list)
+        for rule in self.rules_:
+            for point in points(rule):
+                self.points_[step_key(point.past[-1])].append(point)
+        # A rule may look back as many turns as it has user steps, and at the actions before the first of them.
+        self.turns_ = 1 + max((sum(map(is_user, rule.steps)) for rule in self.rules_), default=0)
+        return self
+
+    def decide(self, belief: Belief, state: DialogueState) -> Verdict:
+        """The action of the longest rule that applies, with confidence 1: a rule is certain once its intent is."""
+        if not state.turns:
+            return Pass("nothing was said yet")
+        history = moves(state.turns[-self.turns_ :])
+        turn = state.turns[-1]
+        if not turn.actions and (action := DEFAULT_INTENTS.get(turn.intent or "")) and action not in state.rejected:
+            return Decision(Kind.ACT, action, 1.0, self.name, f"/{turn.intent} always does this")
+        best = max(self._applying(history, state), key=lambda point: (len(point.past), point.detail), default=None)
+        return Pass("no rule applies") if best is None else self._decision(best, state)
+
+    def save(self, folder: Path) -> None:
+        """Write the rules as JSON."""
+        save_stories(self.rules_, folder / FILE)
+
+    def load(self, folder: Path) -> Self:
+        """Read what `save` wrote. Raises `ValueError` naming a damaged file."""
+        return self.fit(load_stories(folder / FILE))
+
+    def _applying(self, history: Sequence[Move], state: DialogueState) -> Iterator[Point]:
+        for point in (point for key in history[-1].keys for point in self.points_.get(key, ())):
+            if (
+                point.action not in state.rejected
+                and (not point.says_form or point.form == state.active_form)
+                and not (point.story.conversation_start and state.started)
+                and slots_match(point.slots, state)
+                and ends_with(point.past, history)
+            ):
+                yield point
+
+    def _decision(self, point: Point, state: DialogueState) -> Decision:
+        form = state.active_form
+        if point.action == LISTEN and form is not None and not point.says_form and form not in state.rejected:
+            return Decision(Kind.ACT, form, 1.0, self.name, f"{point.where} is done, so {form} goes on")
+        if point.action == LISTEN:
+            return Decision(Kind.LISTEN, LISTEN, 1.0, self.name, f"{point.where} is done")
+        return Decision(point.kind, point.action, 1.0, self.name, f"{point.where} says so")

@@ -1,0 +1,171 @@
+"""The turn as a dialogue between the engine and whoever drives it, and the slots a message fills."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dialogue import events as ev
+from dialogue.actions.base import ActionError, ActionRejected, ActionResult
+from dialogue.domain import Domain, Form, MappingCondition, Slot, SlotMapping
+from dialogue.engine import Engine
+from dialogue.extraction import Heard, extract_on_activation, extract_slots
+from dialogue.message import Message, Reply
+from dialogue.tracker import Tracker
+from policies.testing import belief
+from policies.types import Entity
+from tests.dialogue.desk import DOMAIN, chain
+
+
+def drive(outcomes, intent="weather", tracker=None, **options):
+    """Names asked for and the turn, when the actions come out as told (and well, when nothing is told)."""
+    told = iter(outcomes)
+    steps = Engine(DOMAIN, chain(), **options).turn(
+        tracker or Tracker("ada"), Message("hi", "ada"), belief((intent, 0.95)), lambda: 5.0
+    )
+    asked = []
+    try:
+        wanted = next(steps)
+        while True:
+            asked.append(wanted.name)
+            wanted = steps.send(next(told, ActionResult()))
+    except StopIteration as stop:
+        return asked, stop.value
+
+
+def test_the_engine_asks_for_actions_in_order():
+    asked, turned = drive([])
+    assert asked == ["action_session_start", "action_weather", "utter_offer"]
+    assert turned.tracker.latest_action == "action_listen"
+    assert all(event.timestamp == 5.0 for event in turned.events)
+
+
+def test_an_action_sees_the_events_before_it_but_not_itself():
+    engine = Engine(DOMAIN, chain())
+    steps = engine.turn(Tracker("ada"), Message("hi", "ada"), belief(("weather", 0.95)), lambda: 5.0)
+    next(steps)
+    first = steps.send(ActionResult())
+    assert first.tracker.latest_action == "action_listen"
+    assert first.decision.policy == "rules"
+    second = steps.send(ActionResult((ev.SlotSet(name="city", value="Oslo"),), (Reply("Sunny."),)))
+    assert second.tracker.latest_action == "action_weather"
+    assert second.tracker.slots["city"] == "Oslo"
+
+
+def test_action_then_what_it_says_then_its_events():
+    _, turned = drive([ActionResult(), ActionResult((ev.SlotSet(name="city", value="Oslo"),), (Reply("Sunny."),))])
+    wires = [event.wire for event in turned.events]
+    place = wires.index("bot")
+    assert wires[place - 1 : place + 2] == ["action", "bot", "slot"]
+    assert turned.replies == (Reply("Sunny."),)
+
+
+def test_a_session_starts_even_if_its_action_fails():
+    _, turned = drive([ActionError("no")])
+    assert [event.wire for event in turned.events][:4] == ["action", "session_started", "action", "user"]
+
+
+def test_a_failing_apology_does_not_loop():
+    asked, turned = drive([ActionResult(), ActionError("no"), ActionError("no again")])
+    assert asked == ["action_session_start", "action_weather", "action_apologize"]
+    assert turned.tracker.latest_action == "action_listen"
+    assert turned.decision.action == "action_weather"
+
+
+def test_the_decision_told_is_the_first_that_was_followed():
+    _, turned = drive([ActionResult(), ActionRejected("no")])
+    assert turned.decision.action == "action_default_fallback"
+
+
+@given(st.lists(st.sampled_from(["well", "refuse", "fail", "rewind", "listen", "follow", "restart"]), max_size=30))
+def test_whatever_actions_do_the_turn_ends_listening(script):
+    made = {
+        "well": ActionResult(),
+        "refuse": ActionRejected("no"),
+        "fail": ActionError("no"),
+        "rewind": ActionResult((ev.UserUtteranceReverted(),)),
+        "listen": ActionResult((ev.ActionExecuted(name="action_listen"),)),
+        "follow": ActionResult((ev.FollowupAction(name="action_weather"),)),
+        "restart": ActionResult((ev.Restarted(),)),
+    }
+    asked, turned = drive([made[step] for step in script])
+    assert len(asked) <= 13
+    executed = [event.name for event in turned.events if isinstance(event, ev.ActionExecuted)]
+    assert executed[-1] == "action_listen"
+    assert turned.tracker.events == list(turned.events)
+
+
+# --- slots ------------------------------------------------------------------------------------------------------------
+
+
+def entity(name, value, role=None):
+    return Entity(name, 0, 1, value, "test", role=role)
+
+
+def extracted(slots, heard, form=None, active=None, requested=None):
+    domain = Domain(slots={one.name: one for one in slots}, forms={form.name: form} if form else {})
+    tracker = Tracker("ada", {one.name: None for one in slots})
+    if active:
+        tracker = tracker.apply([ev.ActiveLoop(name=active), ev.SlotSet(name="requested_slot", value=requested)])
+    return {event.name: event.value for event in extract_slots(domain, tracker, heard)}
+
+
+def filled(kind, **more):
+    return Slot("x", more.pop("slot_type", "text"), mappings=(SlotMapping(kind, **more),))
+
+
+@pytest.mark.parametrize(
+    ("mapping", "heard", "expected"),
+    [
+        (
+            filled("from_entity", entity="city"),
+            Heard("", "i", [entity("city", "Oslo"), entity("city", "Rome")]),
+            "Rome",
+        ),
+        (filled("from_entity", entity="city", slot_type="list"), Heard("", "i", [entity("city", "Oslo")]), ["Oslo"]),
+        (filled("from_entity", entity="city", role="to"), Heard("", "i", [entity("city", "Oslo", "to")]), "Oslo"),
+        (filled("from_entity", entity="city", role="to"), Heard("", "i", [entity("city", "Oslo")]), None),
+        (filled("from_entity", entity="city"), Heard("", "i", [entity("city", "Oslo", "to")]), None),
+        (filled("from_text"), Heard("anything", None, []), "anything"),
+        (filled("from_text", not_intents=("i",)), Heard("anything", "i", []), None),
+        (filled("from_text", intents=("i",)), Heard("anything", None, []), None),
+        (filled("from_intent", value=False, intents=("i",)), Heard("", "i", []), False),
+        (filled("from_intent", value=1), Heard("", None, []), None),
+        (filled("from_trigger_intent", value=1, intents=("i",)), Heard("", "i", []), None),
+        (filled("custom"), Heard("a", "i", [entity("x", "y")]), None),
+        (filled("from_text", conditions=(MappingCondition(None),)), Heard("a", "i", []), "a"),
+        (filled("from_text", conditions=(MappingCondition("f"),)), Heard("a", "i", []), None),
+    ],
+)
+def test_mappings(mapping, heard, expected):
+    assert extracted([mapping], heard).get("x") == expected
+
+
+def test_the_first_mapping_that_finds_something_wins():
+    two = Slot("x", "text", mappings=(SlotMapping("from_entity", entity="city"), SlotMapping("from_text")))
+    assert extracted([two], Heard("in Oslo", "i", [entity("city", "Oslo")]))["x"] == "Oslo"
+    assert extracted([two], Heard("there", "i", []))["x"] == "there"
+
+
+def number(name):
+    return Slot(name, "float", mappings=(SlotMapping("from_entity", entity="number"),))
+
+
+def test_an_entity_that_two_slots_of_a_form_want_fills_the_one_asked_for():
+    form = Form("f", ("adults", "kids"))
+    heard = Heard("3", "i", [entity("number", 3)])
+    assert extracted([number("adults"), number("kids")], heard, form, "f", "kids") == {"kids": 3}
+    assert extracted([number("adults"), number("kids")], heard, form) == {"adults": 3, "kids": 3}
+
+
+def test_ignored_intents_fill_no_slot_of_the_form():
+    form = Form("f", ("x",), ignored_intents=("chat",))
+    assert extracted([filled("from_text")], Heard("hm", "chat", []), form, "f", "x") == {}
+    assert extracted([filled("from_text")], Heard("hm", "say", []), form, "f", "x") == {"x": "hm"}
+
+
+def test_the_intent_that_begins_a_form_may_fill_its_slots():
+    mapping = SlotMapping("from_trigger_intent", value="indoor", intents=("book",), conditions=(MappingCondition("f"),))
+    domain = Domain(slots={"x": Slot("x", "text", mappings=(mapping,))}, forms={"f": Form("f", ("x",))})
+    (event,) = extract_on_activation(domain, domain.forms["f"], Heard("", "book", ()))
+    assert (event.name, event.value) == ("x", "indoor")
+    assert extract_on_activation(domain, domain.forms["f"], Heard("", "other", ())) == []

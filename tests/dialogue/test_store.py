@@ -1,0 +1,233 @@
+"""What a store keeps and gives back, on every database."""
+
+import json
+import math
+import threading
+from pathlib import Path
+
+import pytest
+
+from dialogue.events import ActionExecuted, SlotSet, UserUttered
+from dialogue.message import Button, Message, Reply
+from dialogue.store.base import Answered, ConflictError, StoreError, TrackerStore
+from dialogue.store.sql import SqlTrackerStore
+from dialogue.tracker import Tracker
+from tests.dialogue.stores import scratch_schema
+
+ODD = "nul \0, half \ud83d, whole 🙂, 中文, 'quote' \\"
+
+
+@pytest.fixture(params=["file", "memory", pytest.param("postgres", marks=pytest.mark.server("postgres"))])
+def url(request, tmp_path):
+    if request.param == "file":
+        yield f"sqlite:///{tmp_path / 'bot.db'}"
+    elif request.param == "memory":
+        yield "sqlite://"
+    else:
+        with scratch_schema() as schema:
+            yield schema
+
+
+@pytest.fixture
+def store(url):
+    opened = SqlTrackerStore(url, turn_timeout=10)
+    yield opened
+    opened.close()
+
+
+def test_it_is_a_store(store):
+    assert isinstance(store, TrackerStore)
+
+
+def test_events_come_back_as_they_went_in(store):
+    turn = [UserUttered(ODD, {"intent": {"name": "a"}}), SlotSet("x", {"y": [1, None, ODD]}), ActionExecuted("utter_x")]
+    assert store.events("ann") == []
+    assert store.append("ann", 0, turn) == 3
+    assert store.append("ann", 3, [SlotSet("z", 1.5)]) == 4
+    assert store.append("bob", None, [SlotSet("z", 2)]) == 1
+    back = store.events("ann")
+    assert back[:3] == turn
+    assert store.events("ann", after=2) == back[2:]
+    assert store.events("ann", after=4) == []
+    assert Tracker("ann").apply(back).slots == {"x": {"y": [1, None, ODD]}, "z": 1.5}
+
+
+@pytest.mark.parametrize("name", ["ann", "a/b c", "x' OR '1'='1", "表情🙂", "n" * 512])
+def test_any_conversation_id(store, name):
+    store.append(name, None, [SlotSet("x", 1)])
+    with store.turn(name):
+        assert len(store.events(name)) == 1
+    assert store.conversations() == [name]
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "n" * 513, "\ud800"])
+def test_an_id_no_database_can_keep_is_refused(store, name):
+    for call in (store.events, store.delete, store.export, lambda name: store.append(name, None, [])):
+        with pytest.raises(StoreError, match=r"^conversation: expected 1 to 512 characters"):
+            call(name)
+    with pytest.raises(StoreError, match=r"^conversation: expected"), store.turn(name):
+        pytest.fail("a turn began")
+
+
+def test_a_turn_that_began_elsewhere_is_refused_whole(store):
+    store.append("ann", 0, [SlotSet("x", 1), SlotSet("x", 2)])
+    answered = Answered(Message("hi", id="m1"), (Reply("hello"),))
+    with pytest.raises(ConflictError, match="'ann' went on meanwhile: its last event is number 2, expected 1"):
+        store.append("ann", 1, [SlotSet("x", 3)], answered=answered)
+    with pytest.raises(ConflictError):
+        store.append("new", 1, [SlotSet("x", 3)])
+    assert len(store.events("ann")) == 2
+    assert store.seen("ann", answered.message) is None
+    assert store.conversations() == ["ann"]
+
+
+def test_a_redelivered_message_is_answered_from_the_store(store):
+    message = Message("hi", sender="ann", channel="rest", id="m1")
+    replies = (
+        Reply(ODD, buttons=(Button("yes", "/yes"),)),
+        Reply(image="https://x/y.png", attachment={"a": 1}, custom={"b": [2]}, metadata={"k": "v"}),
+    )
+    assert store.seen("ann", message) is None
+    store.append("ann", 0, [UserUttered("hi")], answered=Answered(message, replies))
+    assert store.seen("ann", message) == replies
+    assert store.seen("ann", Message("other text", sender="ann", channel="rest", id="m1")) == replies
+    assert store.seen("bob", message) is None, "an answer is for its own conversation"
+    assert store.seen("ann", Message("hi", channel="telegram", id="m1")) is None
+    with pytest.raises(ConflictError, match="message 'm1' from 'rest' was answered already"):
+        store.append("ann", None, [UserUttered("hi")], answered=Answered(message, ()))
+    assert len(store.events("ann")) == 1
+
+
+def test_conversations_are_listed_latest_first(store):
+    for number, name in enumerate(["ann", "bob", "eve"]):
+        store.append(name, 0, [SlotSet("x", 1, timestamp=100.0 + number)])
+    store.append("ann", 1, [SlotSet("x", 2, timestamp=200.0)])
+    assert store.conversations() == ["ann", "eve", "bob"]
+
+
+def test_delete_forgets_everything_of_one_conversation(store):
+    message = Message("hi", id="m1")
+    for name in ("ann", "bob"):
+        store.append(name, 0, [SlotSet("x", 1)], answered=Answered(message, (Reply("hello"),)))
+    assert store.delete("ann")
+    assert not store.delete("ann")
+    assert store.events("ann") == []
+    assert store.seen("ann", message) is None
+    assert store.export("ann") == {"conversation": "ann", "events": [], "messages": []}
+    assert len(store.events("bob")) == 1
+    assert store.append("ann", 0, [SlotSet("x", 1)]) == 1
+
+
+def test_export_has_all_there_is_and_is_json(store):
+    turn = [UserUttered("hi", timestamp=1.0), SlotSet("x", ODD, timestamp=2.0)]
+    store.append("ann", 0, turn, answered=Answered(Message("hi", channel="rest", id="m1"), (Reply("hello"),)))
+    exported = json.loads(json.dumps(store.export("ann")))
+    assert exported == {
+        "conversation": "ann",
+        "events": [event.as_dict() for event in turn],
+        "messages": [{"id": "m1", "channel": "rest", "replies": [{"text": "hello"}]}],
+    }
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, object(), {1, 2}])
+def test_a_value_that_is_not_json_is_refused_whole(store, value):
+    with pytest.raises(StoreError, match="event 'slot' cannot be kept as JSON"):
+        store.append("ann", None, [SlotSet("x", 1), SlotSet("y", value)])
+    assert store.events("ann") == []
+    assert store.conversations() == []
+
+
+def test_threads_take_turns(store):
+    def talk():
+        for _ in range(15):
+            with store.turn("ann"):
+                events = store.events("ann")
+                last = events[-1].value if events else 0
+                store.append("ann", len(events), [SlotSet("x", last + 1)])
+
+    threads = [threading.Thread(target=talk) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [event.value for event in store.events("ann")] == list(range(1, 61))
+
+
+def test_conversations_do_not_wait_for_each_other(store):
+    with store.turn("ann"), store.turn("bob"):
+        store.append("bob", 0, [SlotSet("x", 1)])
+    assert len(store.events("bob")) == 1
+
+
+def test_a_turn_that_never_ends_is_not_waited_for_for_ever(url):
+    store = SqlTrackerStore(url, turn_timeout=0.2)
+    with store.turn("ann"):
+        with (
+            pytest.raises(StoreError, match=r"conversation 'ann' is busy: waited 0.2 s for another turn"),
+            store.turn("ann"),
+        ):
+            pytest.fail("two turns at once")
+        store.append("ann", 0, [SlotSet("x", 1)])
+    with store.turn("ann"):
+        pass
+    store.close()
+
+
+def test_an_error_in_a_turn_ends_it(store):
+    with pytest.raises(ZeroDivisionError), store.turn("ann"):
+        1 / 0  # noqa: B018
+    with store.turn("ann"):
+        assert store.events("ann") == []
+
+
+def test_what_was_stored_is_there_when_opened_again(tmp_path):
+    url = f"sqlite:///{tmp_path / 'bot.db'}"
+    first = SqlTrackerStore(url)
+    first.append("ann", 0, [SlotSet("x", 1)])
+    with first.turn("ann"):
+        pass
+    first.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["bot.db"], "nothing is left behind"
+    again = SqlTrackerStore(url)
+    assert len(again.events("ann")) == 1
+    again.close()
+
+
+def test_stores_in_memory_are_strangers():
+    one, other = SqlTrackerStore("sqlite://"), SqlTrackerStore("sqlite:///:memory:")
+    one.append("ann", 0, [SlotSet("x", 1)])
+    assert other.events("ann") == []
+    one.close()
+    other.close()
+
+
+def test_every_commit_on_sqlite_is_synced(tmp_path):
+    store = SqlTrackerStore(f"sqlite:///{tmp_path / 'bot.db'}")
+    with store._database.read() as connection:
+        pragmas = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")]
+        assert pragmas == ["wal", 2]
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+    store.close()
+
+
+def test_a_long_conversation_loads_fast(store):
+    store.append("ann", 0, [SlotSet("x", number) for number in range(10_000)])
+    assert len(store.events("ann")) == 10_000
+    assert [event.value for event in store.events("ann", after=9_998)] == [9_998, 9_999]
+
+
+def test_an_event_nobody_can_read_is_named(tmp_path):
+    store = SqlTrackerStore(f"sqlite:///{tmp_path / 'bot.db'}")
+    store.append("ann", 0, [SlotSet("x", 1)])
+    with store._database.write() as connection:
+        connection.exec_driver_sql("""UPDATE events SET data = '{"event": "slto"}'""")
+    with pytest.raises(StoreError, match=r"event 1 of conversation 'ann' cannot be read: unknown event 'slto'"):
+        store.events("ann")
+    store.close()
+
+
+def test_migrations_are_beside_the_code():
+    from dialogue.store import migrations
+
+    folder = Path(migrations.__file__).parent
+    assert sorted(path.name[1:5] for path in (folder / "versions").glob("v*.py")) == list(migrations.VERSIONS)
