@@ -97,11 +97,11 @@ class Fusion(Section):
     tune: Literal["none", "last_layers", "all"] = Field(
         default="last_layers", description="Which layers of the pretrained encoder are tuned; none trains in seconds."
     )
-    layers: Count = Field(default=2, description="Number of last layers the fusion continues.")
+    layers: Count = Field(default=1, description="Number of last layers the fusion continues.")
     epochs: Count = Field(default=3, description="Most passes over the training data.")
     patience: Count = Field(default=1, description="Passes without progress on held-out data before it stops.")
     folds: int = Field(
-        default=2, ge=2, description="Members that are trained, each on all folds but its own; a message is read by all."
+        default=2, ge=2, description="Members trained, each on all folds but its own; all read a message."
     )
     batch_size: int = Field(default=64, ge=4, description="Sentences a step.")
     learning_rate: float = Field(default=1e-4, gt=0, description="Peak learning rate of AdamW.")

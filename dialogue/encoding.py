@@ -105,5 +105,3 @@ def words_of(record: Encoded, utterance: Utterance) -> IntArray:
     word = np.minimum(np.searchsorted(ends, first, side="right"), len(ends) - 1)
     overlaps = (first < last) & (starts[word] < last) & (first < ends[word])
     return np.where(overlaps, word, -1)
-
-

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -111,6 +110,16 @@ class Model:
         p /= p.sum()
         return tuple(Candidate(candidates[i], float(p[i]), float(p[i]), float(p[i])) for i in np.argsort(-p))
 
+    def teach(self, text: str, name: str) -> Model:
+        """A model that knows one more example of a class; encoders, members and kernel stay as they are.
+
+        Raises:
+            ValueError: if the class is not one of `meaning`.
+        """
+        views = self.views([tokenize(text, self.language)])
+        head = self.head.teach(views, self.meaning.classes.index(name))
+        return Model(self.language, self.encoders, self.members, head, self.meaning, self.entities)
+
     def views(self, utterances: Sequence[Utterance], clock: dict[str, float] | None = None) -> dict[str, View]:
         """Every view of N texts: the encoders' sentences, the averaged members'."""
         units = self.encoders.see(utterances, clock=clock)
@@ -122,17 +131,16 @@ class Model:
 
     def believe(self, predictive: Predictive, utterance: Utterance, views: Mapping[str, View]) -> Belief:
         """The belief of a text from its posterior predictive (a batch of one)."""
-        unknown = float(predictive.unknown[0])
         intents, responses = [], {}
         for name, numbers in self._groups.items():
-            intents.append(self.candidate(name, predictive.draws[:, 0, numbers].sum(axis=1), 1 - unknown))
+            intents.append(self.candidate(name, predictive.draws[:, 0, numbers].sum(axis=1)))
             if self.meaning.classes[numbers[0]] != name:
                 responses[name] = self.answers(predictive.draws[:, 0, numbers], numbers)
         intents.sort(key=lambda candidate: -candidate.mean)
         top = int(predictive.known[0].argmax())
         return Belief(
             intents=tuple(intents),
-            unknown=1 - math.fsum(candidate.mean for candidate in intents),
+            unknown=float(predictive.unknown[0]),
             entropy=float(predictive.entropy[0]),
             mutual_information=float(predictive.mutual_information[0]),
             responses=responses,
@@ -143,14 +151,14 @@ class Model:
     def answers(self, draws: FloatArray, numbers: Sequence[int]) -> tuple[Candidate, ...]:
         """The answers of one retrieval intent from draws [S, A] of their probabilities."""
         share = draws / np.maximum(draws.sum(axis=1, keepdims=True), 1e-12)
-        found = [self.candidate(self.meaning.classes[n], share[:, i], 1.0) for i, n in enumerate(numbers)]
+        found = [self.candidate(self.meaning.classes[n], share[:, i]) for i, n in enumerate(numbers)]
         return tuple(sorted(found, key=lambda candidate: -candidate.mean))
 
-    def candidate(self, name: str, draws: FloatArray, scale: float) -> Candidate:
-        """A hypothesis from draws [S] of its probability, all times `scale`."""
+    def candidate(self, name: str, draws: FloatArray) -> Candidate:
+        """A hypothesis from draws [S] of its probability."""
         lower, upper = (float(bound) for bound in quantiles(draws, self.head.config.interval))
         mean = float(draws.mean())
-        return Candidate(name, scale * mean, scale * min(lower, mean), scale * max(upper, mean))
+        return Candidate(name, mean, min(lower, mean), max(upper, mean))
 
     def save(self, folder: Path) -> None:
         """Write model.json, encoders/, members/ and head/ into an existing, empty folder."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from encoders.features import Token, Utterance
 
 if TYPE_CHECKING:
-    import regex  # type: ignore[import-untyped]
+    import regex
 
 # Scripts written without spaces (Unicode Standard Annex 14, section 5.6, and annex 29, section 4).
 UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"

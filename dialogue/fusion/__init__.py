@@ -1,0 +1,1 @@
+"""The fusion Transformer and what it reads."""

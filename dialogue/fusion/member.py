@@ -1,9 +1,9 @@
 """One member of the cross-fitted pair: what was trained on labels, without the texts it will be judged by.
 
-Features that were trained on a text's label know the answer, and a kernel on them would look better than it is. So the
-training texts are dealt into folds; each member learns from all folds but one, and the training texts' features come from
-the member that never saw them. A new text is read by all members and their features are averaged. All members start from
-the same weights and are tuned little, so their features remain comparable.
+Features that were trained on a text's label know the answer, and a kernel on them would look better than it is. So
+the training texts are dealt into folds; each member learns from all folds but one, and the training texts' features
+come from the member that never saw them. A new text is read by all members and their features are averaged. All
+members start from the same weights and are tuned little, so their features remain comparable.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from dialogue.fusion.units import Seen, Units, lay_flat
 from dialogue.posterior.arrays import load_arrays, save_arrays
-from dialogue.posterior.kernel import FloatArray, View, unit
+from dialogue.posterior.kernel import IntArray, View, unit
 from encoders.base import Encoder
 from encoders.catalog import resolve
 from encoders.features import Utterance
@@ -32,7 +32,7 @@ BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """`encoders` that learn from labels, under their own names and with their types, and the fusion, if there is one."""
+    """`encoders` that learn from labels, by their own names, with their `types`, and the fusion, if there is one."""
 
     encoders: Mapping[str, Encoder]
     types: Mapping[str, str]
@@ -93,7 +93,7 @@ def average(views: Sequence[Mapping[str, View]]) -> dict[str, View]:
     return {name: unit(sum(view[name] for view in views) / len(views)) for name in views[0]} if views else {}
 
 
-def out_of_fold(views: Sequence[Mapping[str, FloatArray]], fold: FloatArray) -> dict[str, View]:
+def out_of_fold(views: Sequence[Mapping[str, View]], fold: IntArray) -> dict[str, View]:
     """Each training text's views by the member that did not see it: `views[m]` are of the texts with `fold` m."""
     joined: dict[str, View] = {}
     for name in views[0] if views else ():

@@ -1,10 +1,10 @@
 """The fusion Transformer: several encoders' views of one text become one feature.
 
-Read with `training.py` beside it. Where the bot has a pretrained encoder, the layers here are that encoder's last layers
-(Devlin et al. 2019, BERT: post-norm blocks), fed with the states below them; every other encoder adds its view of word t
-to the subwords of word t, and its view of the sentence to the first place, through a gate that starts at zero. So
-before training the fusion *is* the pretrained encoder, and training can only add. Without a pretrained encoder the states
-start empty, the gates open, and the layers are trained from scratch.
+Read with `training.py` beside it. Where the bot has a pretrained encoder, the layers here are that encoder's last
+layers (Devlin et al. 2019, BERT: post-norm blocks), fed with the states below them; every other encoder adds its view
+of word t to the subwords of word t, and its view of the sentence to the first place, through a gate that starts at
+zero. So before training the fusion *is* the pretrained encoder, and training can only add. Without a pretrained
+encoder the states start empty, the gates open, and the layers are trained from scratch.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class Batch:
     """B texts of at most S subwords and T words, ready for the fusion.
 
     `states` [B, S, H] come from below the continued layers (zeros without a pretrained encoder, where a subword is a
-    word); `mask` [B, S] is true on real places; `word_of` [B, S] is the index t of the word a subword belongs to, -1 for
-    none; `words[e]` [B * T, D_e] and `sentences[e]` [B, D_e] are the encoders' views.
+    word); `mask` [B, S] is true on real places; `word_of` [B, S] is the index t of the word a subword belongs to, -1
+    for none; `words[e]` [B * T, D_e] and `sentences[e]` [B, D_e] are the encoders' views.
     """
 
     states: Tensor
@@ -104,7 +104,8 @@ class Block(nn.Module):
 
     def split(self, x: Tensor) -> Tensor:
         """[B, S, H] -> [B, h, S, H / h]."""
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        b, s, h = x.shape
+        return x.view(b, s, self.heads, h // self.heads).transpose(1, 2)
 
 
 class Gate(nn.Module):

@@ -18,8 +18,8 @@ class Posterior(Protocol):
     """A posterior over "which intent, given that it is one of them".
 
     It starts from the fitted Gaussian process (its kernel rows are everybody's features) and answers with draws from
-    the posterior of the class probabilities; interval, entropy and mutual information follow from the draws the same way
-    for all. One pass of the encoders serves any number of draws. A point estimate has one draw.
+    the posterior of the class probabilities; interval, entropy and mutual information follow from the draws the same
+    way for all. One pass of the encoders serves any number of draws. A point estimate has one draw.
     """
 
     def fit(self, fit: Fit, *, samples: int, seed: int) -> Self:
@@ -47,7 +47,7 @@ class Predictive:
     Attributes:
         mean, lower, upper: [B, K] probabilities; a row of `mean` and its `unknown` sum to 1.
         known: [B, K] probabilities given that it is one of the intents; rows sum to 1.
-        draws: [S, B, K] of `known`, for sums over intents.
+        draws: [S, B, K] of `mean`, for sums over intents.
         unknown: [B] probability of none of these.
         entropy, mutual_information: [B], nats.
     """

@@ -1,15 +1,16 @@
 """The conjugate posterior: Gaussian prior, Gaussian likelihood, closed form.
 
-The latent functions of a text are independent Gaussians N(mean_k, amplitude * variance); their softmax at a scale fitted
-to the leave-one-out predictions is the class probability (a Gaussian process on transformed labels in the spirit of
-Milios et al. 2018, "Dirichlet-based Gaussian Processes for Large-scale Calibrated Classification", with one noise for all
-labels so that a single factorisation serves every intent). The predictive probability is the mean over fixed
-quasi-random draws.
+The latent functions of a text are independent Gaussians N(mean_k, amplitude * variance); their softmax at a scale
+fitted to the leave-one-out predictions is the class probability (a Gaussian process on transformed labels in the
+spirit of Milios et al. 2018, "Dirichlet-based Gaussian Processes for Large-scale Calibrated Classification", with one
+noise for all labels so that a single factorisation serves every intent). The predictive probability is the mean over
+fixed quasi-random draws.
 """
 
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,7 @@ def softmax_draws(mean: FloatArray, deviation: FloatArray, z: FloatArray, scale:
     return softmax(scale * latent, axis=2).astype(np.float32)  # type: ignore[no-any-return]
 
 
+@lru_cache(maxsize=8)
 def gaussian_draws(samples: int, classes: int, seed: int) -> FloatArray:
     """Standard normal draws [S, K]: scrambled Sobol points with their mirror images, so that their mean is zero."""
     half = (samples + 1) // 2
@@ -104,7 +106,7 @@ def calibrate(example_out: LeftOut, labels: IntArray, amplitude: float, seed: in
             part = slice(start, start + 256)
             p = softmax_draws(mean[part], deviation[part], z, scale).mean(axis=0)
             total -= float(np.log(p[np.arange(len(p)), target[part]] + 1e-12).sum())
-        return total + PRIOR_STRENGTH * 0.5 * (log_scale - np.log(DEFAULT_SCALE)) ** 2
+        return total + PRIOR_STRENGTH * 0.5 * float(log_scale - np.log(DEFAULT_SCALE)) ** 2
 
     found = minimize_scalar(loss, bounds=(np.log(2.0), np.log(100.0)), method="bounded", options={"xatol": 0.03})
     return float(np.exp(found.x))

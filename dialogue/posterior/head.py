@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
 
 from dialogue.posterior.arrays import load_arrays, load_views, save_arrays, save_views
 from dialogue.posterior.base import BLOCK, Posterior, Predictive
-from dialogue.posterior.conjugate import ConjugatePosterior
-from dialogue.posterior.kernel import FloatArray, IntArray, MultiViewKernel, ViewKernel, Views, count, take
-from dialogue.posterior.process import Process, fit_process
+from dialogue.posterior.conjugate import ConjugatePosterior, calibrate
+from dialogue.posterior.kernel import FloatArray, IntArray, MultiViewKernel, ViewKernel, Views, count, join, take
+from dialogue.posterior.process import Fit, Process, fit_process
 from dialogue.posterior.unknown import Unknown, fit_unknown
 from dialogue.posterior.weighing import weigh
 
 PosteriorName: TypeAlias = Literal["conjugate", "laplace", "point"]
 TINY = 1e-12
+PROCESS_ARRAYS = ("labels", "noise", "alpha", "reduce", "restore", "inducing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,19 @@ class HeadConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOutScores:
+    """How sure the bot would be of its own training texts if it had not seen them.
+
+    `known` [N] is the highest intent probability of a text left out by itself, `right` [N] whether that intent is the
+    text's, `unknown` [N] the highest probability when the whole intent is left out and no answer can be right.
+    """
+
+    known: FloatArray
+    right: NDArray[np.bool_]
+    unknown: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """Everything above the views, fitted."""
 
@@ -41,6 +57,7 @@ class Head:
     unknown: Unknown
     posterior: Posterior
     evidence: float
+    left_out: LeftOutScores
 
     def predict(self, views: Views) -> Predictive:
         """The posterior predictive of B texts from their views."""
@@ -55,8 +72,8 @@ class Head:
     def predict_block(self, views: Views) -> Predictive:
         """As `predict`, all at once."""
         rows = self.process.rows(views)
-        unknown = self.unknown(self.process, rows, self.config.unknown_prior)
         draws = self.posterior.draw(self.process, rows)
+        unknown = self.unknown.draw(self.process, rows, self.config.unknown_prior, len(draws))
         if not np.isfinite(draws).all() or not np.isfinite(unknown).all():
             raise FloatingPointError("the posterior gave a number that is not finite")
         return predictive(draws, unknown, self.config.interval)
@@ -67,6 +84,18 @@ class Head:
         support = {name: max(0.0, float(k[0] @ self.process.alpha[:, intent])) for name, k in parts.items()}
         total = sum(support.values())
         return {name: value / total for name, value in support.items()} if total > 0 else {}
+
+    def teach(self, views: Views, label: int) -> Head:
+        """Conditioned on one more text as well, with the same kernel and noise: views of a batch of one, its class."""
+        p = self.process
+        fit = fit_process(
+            p.kernel,
+            join([p.views, views]),
+            np.append(p.labels, label),
+            p.alpha.shape[1],
+            np.append(p.noise, p.noise.min()).astype(np.float32),
+        )
+        return assemble(self.config, fit, self.evidence, seed=0)
 
     def save(self, folder: Path) -> None:
         """Write head.json, views.safetensors, process.safetensors and the posterior's own files."""
@@ -81,7 +110,8 @@ class Head:
         }
         (folder / "head.json").write_text(json.dumps(settings, indent=1), "utf-8")
         save_views(folder / "views.safetensors", p.views)
-        arrays = {name: getattr(p, name) for name in ("labels", "noise", "alpha", "shrink", "inducing")}
+        arrays = {name: getattr(p, name) for name in PROCESS_ARRAYS}
+        arrays.update({f"left_out.{name}": getattr(self.left_out, name) for name in LeftOutScores.__slots__})
         save_arrays(folder / "process.safetensors", arrays)
         self.posterior.save(folder)
 
@@ -98,11 +128,13 @@ class Head:
             amplitude = settings["amplitude"]
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{file} is missing or damaged: {error}") from error
-        arrays = load_arrays(folder / "process.safetensors", ("labels", "noise", "alpha", "shrink", "inducing"))
+        scores = {name: f"left_out.{name}" for name in LeftOutScores.__slots__}
+        arrays = load_arrays(folder / "process.safetensors", (*PROCESS_ARRAYS, *scores.values()))
+        left_out = LeftOutScores(**{name: arrays.pop(stored) for name, stored in scores.items()})
         process = Process(kernel, load_views(folder / "views.safetensors"), amplitude=amplitude, **arrays)
         posterior = posterior_class(config.posterior).load(folder)
         evidence = float("nan") if evidence is None else float(evidence)
-        return cls(config, process, Unknown((bias, mean, near)), posterior, evidence)
+        return cls(config, process, Unknown((bias, mean, near)), posterior, evidence, left_out)
 
 
 def fit_head(
@@ -130,9 +162,30 @@ def fit_head(
     noise = np.full(len(labels), weighed.noise, np.float32)
     if looseness is not None:
         noise *= looseness
-    fit = fit_process(weighed.kernel, views, labels, classes, noise)
+    return assemble(config, fit_process(weighed.kernel, views, labels, classes, noise), weighed.evidence, seed=seed)
+
+
+def assemble(config: HeadConfig, fit: Fit, evidence: float, *, seed: int) -> Head:
+    """The head on a fitted process."""
     posterior = posterior_class(config.posterior)().fit(fit, samples=config.samples, seed=seed)
-    return Head(config, fit.process, fit_unknown(fit), posterior, weighed.evidence)
+    unknown = fit_unknown(fit)
+    return Head(config, fit.process, unknown, posterior, evidence, left_out_scores(fit, unknown, config, seed))
+
+
+def left_out_scores(fit: Fit, unknown: Unknown, config: HeadConfig, seed: int) -> LeftOutScores:
+    """The scores of `LeftOutScores`, at the latent means."""
+    labels = fit.process.labels
+    scale = calibrate(fit.example_out, labels, fit.process.amplitude, seed)
+
+    def top(mean: FloatArray, nearest: FloatArray) -> FloatArray:
+        known = softmax(scale * mean, axis=1).max(axis=1)
+        return ((1 - unknown.at(mean, nearest, config.unknown_prior)) * known).astype(np.float32)  # type: ignore[no-any-return]
+
+    return LeftOutScores(
+        known=top(fit.example_out.mean, fit.example_out.nearest),
+        right=fit.example_out.mean.argmax(axis=1) == labels,
+        unknown=top(fit.intent_out.mean, fit.intent_out.nearest),
+    )
 
 
 def posterior_class(name: PosteriorName) -> type[Posterior]:
@@ -148,22 +201,27 @@ def posterior_class(name: PosteriorName) -> type[Posterior]:
     return PointPosterior
 
 
-def predictive(draws: FloatArray, unknown: FloatArray, interval: float) -> Predictive:
-    """Mean, interval, entropy and mutual information of draws [S, B, K] and probabilities of the unknown [B]."""
-    known = draws.mean(axis=0)
-    rest = (1 - unknown)[:, None]
-    mean = rest * known
+def predictive(known: FloatArray, unknown: FloatArray, interval: float) -> Predictive:
+    """Mean, interval, entropy and mutual information.
+
+    Args:
+        known: draws [S, B, K] of the intents' probabilities given that it is one of them.
+        unknown: draws [S, B] of the probability that it is none.
+        interval: probability that the credible interval covers.
+    """
+    draws = (1 - unknown[:, :, None]) * known
+    mean, none = draws.mean(axis=0), unknown.mean(axis=0)
     lower, upper = quantiles(draws, interval)
-    whole = entropy(mean) + entropy(unknown[:, None])
-    each = (entropy(rest * draws) + entropy(unknown[:, None])).mean(axis=0)
+    whole = entropy(mean) + entropy(none[:, None])
+    each = (entropy(draws) + entropy(unknown[:, :, None])).mean(axis=0)
     return Predictive(
         mean=mean,
-        lower=np.minimum(rest * lower, mean),
-        upper=np.maximum(rest * upper, mean),
-        known=known,
+        lower=np.minimum(lower, mean),
+        upper=np.maximum(upper, mean),
+        known=known.mean(axis=0),
         draws=draws,
-        unknown=unknown,
-        entropy=whole,
+        unknown=none,
+        entropy=np.maximum(whole, 0),
         mutual_information=np.maximum(whole - each, 0),
     )
 
@@ -180,7 +238,7 @@ def interpolate(ordered: FloatArray, place: float) -> FloatArray:
     """The value at a fractional place along the first axis."""
     below = int(place)
     above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + np.float32(place - below) * (ordered[above] - ordered[below])
+    return ordered[below] + np.float32(place - below) * (ordered[above] - ordered[below])  # type: ignore[no-any-return]
 
 
 def entropy(p: FloatArray) -> FloatArray:

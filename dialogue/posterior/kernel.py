@@ -2,8 +2,8 @@
 
 k(x, x') = sum over views v of w_v exp(-g_v (1 - cos_v(x, x'))), with weights w that sum to 1, so k(x, x) = 1.
 
-A sum of kernels is the prior of a sum of independent functions, one per view (Rasmussen & Williams 2006, section 4.2.4):
-each encoder proposes its own function of the text, and the weights say how much of the answer it may explain.
+A sum of kernels is the prior of a sum of independent functions, one per view (Rasmussen & Williams 2006, section
+4.2.4): each encoder proposes its own function of the text, and the weights say how much of the answer it may explain.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ View: TypeAlias = FloatArray | csr_matrix
 Views: TypeAlias = Mapping[str, View]
 
 BLOCK = 1024
+FEW = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class MultiViewKernel:
 
     def __call__(self, a: Views, b: Views) -> FloatArray:
         """Covariances [A, B] of the prior."""
-        return sum(self.by_view(a, b).values(), start=np.zeros((), np.float32))  # type: ignore[return-value]
+        return sum(self.by_view(a, b).values(), start=np.zeros((), np.float32))
 
     def by_view(self, a: Views, b: Views) -> dict[str, FloatArray]:
         """Each view's share of the covariance, [A, B]. Views of weight zero are left out."""
@@ -63,9 +64,11 @@ class MultiViewKernel:
 
 def cosines(a: View, b: View) -> FloatArray:
     """Inner products [A, B] of rows of length one (or zero)."""
-    product = a @ b.T
-    dense: FloatArray = product.toarray() if isinstance(product, csr_matrix) else product
-    return dense.astype(np.float32, copy=False)
+    if not isinstance(a, csr_matrix):
+        return np.asarray(a @ b.T, np.float32)
+    if a.shape[0] <= FEW:
+        return np.asarray((b @ a.toarray().T).T, np.float32)  # no transposed copy of a large b
+    return np.asarray((a @ b.T).toarray(), np.float32)
 
 
 def unit(rows: View) -> View:

@@ -1,9 +1,9 @@
 """Laplace approximation of the last layer, with Kronecker factors.
 
-Around the maximum a posteriori weights W of multinomial logistic regression the posterior is taken as Gaussian with the
-generalised Gauss-Newton Hessian A (x) G + precision I, where A = sum phi phi^T over texts [M, M] and
-G = mean of diag p - p p^T [K, K] (Ritter et al. 2018, "A Scalable Laplace Approximation for Neural Networks"; Daxberger
-et al. 2021, "Laplace Redux"). With A = U a U^T and G = V g V^T, the logits of a text with features phi are Gaussian with
+Around the maximum a posteriori weights W of multinomial logistic regression the posterior is taken as Gaussian with
+the generalised Gauss-Newton Hessian A (x) G + precision I, where A = sum phi phi^T over texts [M, M] and G = mean of
+diag p - p p^T [K, K] (Ritter et al. 2018, "A Scalable Laplace Approximation for Neural Networks"; Daxberger et al.
+2021, "Laplace Redux"). With A = U a U^T and G = V g V^T, the logits of a text with features phi are Gaussian with
 mean W^T phi and covariance V diag_j(sum_i (U^T phi)_i^2 / (a_i g_j + precision)) V^T: exact under the factors.
 """
 

@@ -1,7 +1,7 @@
 """No posterior at all: one weight vector, one number, no interval. The control that the others are measured against.
 
-Multinomial logistic regression on kernel features, with a temperature (Guo et al. 2017, "On Calibration of Modern Neural
-Networks") fitted to out-of-fold logits.
+Multinomial logistic regression on kernel features, with a temperature (Guo et al. 2017, "On Calibration of Modern
+Neural Networks") fitted to out-of-fold logits.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import cholesky, lapack, solve_triangular
 
 from dialogue.posterior.kernel import FloatArray, IntArray, MultiViewKernel, Views, count, take
 
@@ -50,8 +50,9 @@ class Process:
         noise: [N] variance of each label.
         alpha: [N, K] (K + noise)^-1 Y.
         amplitude: variance of the latent functions that fits the labels best: trace(Y^T A Y) / (N K).
-        shrink: [M, M], what `inducing` texts take off the prior variance: variance = 1 - k_M^T shrink k_M.
-        inducing: [M] rows of `views`; all N of them in a small bot, where the variance is exact.
+        reduce, restore: [M, M] and [R, M], what the training texts do to the prior variance as factors:
+            variance = 1 - |reduce k_M|^2 + |restore k_M|^2. Factors, since their squares cancel in float32.
+        inducing: [M] rows of `views`; all N of them in a small bot, where the variance is exact and R is 0.
     """
 
     kernel: MultiViewKernel
@@ -60,7 +61,8 @@ class Process:
     noise: FloatArray
     alpha: FloatArray
     amplitude: float
-    shrink: FloatArray
+    reduce: FloatArray
+    restore: FloatArray
     inducing: IntArray
 
     def rows(self, views: Views) -> FloatArray:
@@ -73,8 +75,9 @@ class Process:
 
     def variance(self, rows: FloatArray) -> FloatArray:
         """Latent variances [B], as a share of the prior's."""
-        k = rows[:, self.inducing]
-        return np.clip(1 - np.einsum("bm,bm->b", k @ self.shrink, k), 0.0, 1.0)  # type: ignore[no-any-return]
+        k = rows[:, self.inducing].T
+        reduced, restored = ((factor @ k) ** 2 for factor in (self.reduce, self.restore))
+        return np.clip(1 - reduced.sum(axis=0) + restored.sum(axis=0), 0.0, 1.0)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ def fit_process(kernel: MultiViewKernel, views: Views, labels: IntArray, classes
     matrix[np.diag_indices(n)] += noise
     inverse = invert(matrix)
     alpha = inverse @ targets  # [N, K]
-    shrink, inducing = variance_reduction(kernel, views, noise, inverse)
+    reduce, restore, inducing = variance_factors(kernel, views, noise, inverse)
     process = Process(
         kernel=kernel,
         views=views,
@@ -117,7 +120,8 @@ def fit_process(kernel: MultiViewKernel, views: Views, labels: IntArray, classes
         noise=noise,
         alpha=alpha,
         amplitude=float((targets * alpha).sum() / (n * classes)),
-        shrink=shrink,
+        reduce=reduce,
+        restore=restore,
         inducing=inducing,
     )
     diagonal = inverse.diagonal()
@@ -172,20 +176,23 @@ def invert(matrix: FloatArray) -> FloatArray:
     return inverse
 
 
-def variance_reduction(
+def variance_factors(
     kernel: MultiViewKernel, views: Views, noise: FloatArray, inverse: FloatArray
-) -> tuple[FloatArray, IntArray]:
-    """What the training texts take off the prior variance: `shrink` and `inducing` of `Process`.
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    """`reduce`, `restore` and `inducing` of `Process`.
 
-    Up to `FULL_VARIANCE` texts it is exact. Beyond, `INDUCING` of them stand for all, as in Titsias 2009 ("Variational
-    Learning of Inducing Variables in Sparse Gaussian Processes"): K_MM^-1 - (K_MM + K_MN N^-1 K_NM)^-1.
+    Up to `FULL_VARIANCE` texts they are exact. Beyond, `INDUCING` of them stand for all, as in Titsias 2009
+    ("Variational Learning of Inducing Variables in Sparse Gaussian Processes"): K_MM^-1 is taken off the variance,
+    and (K_MM + K_MN noise^-1 K_NM)^-1 is given back.
     """
     n = len(noise)
     if n <= FULL_VARIANCE:
-        return inverse, np.arange(n)
+        return cholesky(inverse.astype(np.float64)).astype(np.float32), np.zeros((0, n), np.float32), np.arange(n)
     inducing = np.linspace(0, n - 1, INDUCING).astype(np.int64)
     some = take(views, inducing)
     across = kernel(some, views).astype(np.float64)  # [M, N]
     within = kernel(some, some).astype(np.float64) + JITTER * np.eye(INDUCING)  # [M, M]
-    shrink = np.linalg.inv(within) - np.linalg.inv(within + (across / noise) @ across.T)
-    return shrink.astype(np.float32), inducing
+    informed = within + (across / noise) @ across.T  # [M, M]
+    identity = np.eye(INDUCING)
+    reduce, restore = (solve_triangular(cholesky(m, lower=True), identity, lower=True) for m in (within, informed))
+    return reduce.astype(np.float32), restore.astype(np.float32), inducing

@@ -1,10 +1,10 @@
 """The probability of "none of these".
 
-Whole intents left out of the process are stand-ins for what the bot was never taught: their texts, seen by a process that
-lacks the intent, are a sample of the unknown; the same texts with only themselves left out are a sample of the known.
-Both come in closed form, so no out-of-scope message is needed. Two pieces of evidence tell them apart, the highest latent
-mean and the covariance with the nearest training text; logistic regression turns them into log odds, and the prior
-probability of the unknown is added.
+Whole intents left out of the process are stand-ins for what the bot was never taught: their texts, seen by a process
+that lacks the intent, are a sample of the unknown; the same texts with only themselves left out are a sample of the
+known. Both come in closed form, so no out-of-scope message is needed. Two pieces of evidence tell them apart, the
+highest latent mean and the covariance with the nearest training text; logistic regression turns them into log odds,
+and the prior probability of the unknown is added.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, logit
+from scipy.stats import norm
 
 from dialogue.posterior.kernel import FloatArray, IntArray
 from dialogue.posterior.process import Fit, Process
@@ -32,8 +33,29 @@ class Unknown:
 
     def __call__(self, process: Process, rows: FloatArray, prior: float) -> FloatArray:
         """Probability [B] of none of the intents for kernel rows [B, N]."""
+        return expit(self.log_odds(process, rows, prior)).astype(np.float32)  # type: ignore[no-any-return]
+
+    def draw(self, process: Process, rows: FloatArray, prior: float, samples: int) -> FloatArray:
+        """Draws [S, B] of that probability: the latent mean is only known up to the process's deviation.
+
+        They are quantiles of the latent Gaussian in a fixed shuffled order, independent of the draws over intents. One
+        sample is the probability at the mean.
+        """
+        if samples == 1:
+            return self(process, rows, prior)[None]
+        deviation = np.sqrt(process.amplitude * process.variance(rows))  # [B]
+        z = norm.ppf((np.random.default_rng(samples).permutation(samples) + 0.5) / samples)
+        log_odds = self.log_odds(process, rows, prior) + self.weights[1] * z[:, None] * deviation
+        return expit(log_odds).astype(np.float32)  # type: ignore[no-any-return]
+
+    def at(self, mean: FloatArray, nearest: FloatArray, prior: float) -> FloatArray:
+        """Probability [B] of none of the intents from latent means [B, K] and nearest covariances [B]."""
+        return expit(features(mean, nearest) @ np.array(self.weights) + logit(prior))  # type: ignore[no-any-return]
+
+    def log_odds(self, process: Process, rows: FloatArray, prior: float) -> FloatArray:
+        """Log odds [B] of none of the intents."""
         evidence = features(process.mean(rows), rows.max(axis=1))
-        return expit(evidence @ np.array(self.weights) + logit(prior)).astype(np.float32)  # type: ignore[no-any-return]
+        return evidence @ np.array(self.weights) + logit(prior)  # type: ignore[no-any-return]
 
 
 def features(mean: FloatArray, nearest: FloatArray) -> FloatArray:

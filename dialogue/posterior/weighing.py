@@ -1,10 +1,10 @@
 """How much each view is to be believed: type-II maximum a posteriori by leave-one-out.
 
-The closed-form leave-one-out predictions of the process, put through a softmax, give each training text a probability of
-its label by all the others; their mean log is the evidence that chooses the views' weights and slopes, the noise and the
-softmax's scale (Rasmussen & Williams 2006, section 5.4.2, with the log predictive probability of the class in place of
-the density). It needs no held-out data, and a view that does not help ends with a weight near zero. A weak log-normal
-prior carries the choice where there are few texts.
+The closed-form leave-one-out predictions of the process, put through a softmax, give each training text a probability
+of its label by all the others; their mean log is the evidence that chooses the views' weights and slopes, the noise
+and the softmax's scale (Rasmussen & Williams 2006, section 5.4.2, with the log predictive probability of the class in
+place of the density). It needs no held-out data, and a view that does not help ends with a weight near zero. A weak
+log-normal prior carries the choice where there are few texts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SMALLEST_WEIGHT = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """What the evidence chose: the kernel, the noise variance of a label, and the leave-one-out evidence in nats a text."""
+    """What the evidence chose: the kernel, the noise variance of a label, the leave-one-out evidence in nats a text."""
 
     kernel: MultiViewKernel
     noise: float
@@ -76,7 +76,7 @@ def maximise(cosine: Tensor, y: Tensor, names: list[str], start: Mapping[str, Vi
         if float(total.detach()) < best:
             best, chosen, evidence = float(total.detach()), theta.detach().clone(), -float(loss.detach())
         optimiser.zero_grad()
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     v = len(names)
     weights, slopes = torch.exp(chosen[:v]), torch.exp(chosen[v : 2 * v])
@@ -121,4 +121,3 @@ def balanced_sample(labels: IntArray, rows: IntArray, most: int, seed: int) -> I
     rank = np.arange(len(grouped)) - first
     each = max(2, most // len(np.unique(labels[rows])))
     return np.sort(grouped[rank < each])
-

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 
 FEWEST = 40  # texts; below, nothing that learns from labels can be judged by a fold
-SCRATCH = {"hidden": 128, "heads": 4, "feed_forward": 256, "epsilon": 1e-12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +62,14 @@ def train_members(
             fusion = tune(config, material, encoders, own, rows, rest, lambda a, b, s=stage: progress(s, a, b))  # type: ignore[misc]
         member = Member(own, {name: config.encoders[name].type for name in learners}, fusion)
         members.append(member)
-        outside.append(member.see([material.utterances[i] for i in rest], material.units.pick(rest)))
+        outside.append(member.see([material.utterances[int(i)] for i in rest], material.units.pick(rest)))
     return members, out_of_fold(outside, fold)
 
 
 def fit_learners(config: Config, material: Material, names: Sequence[str], rows: IntArray) -> dict[str, Encoder]:
     """The encoders that learn from labels, fitted on some of the texts."""
     built = build_encoders(config)
-    utterances, classes = [material.utterances[i] for i in rows], [material.classes[i] for i in rows]
+    utterances, classes = [material.utterances[int(i)] for i in rows], [material.classes[int(i)] for i in rows]
     return {name: built[name].fit(utterances, classes, seed=config.seed) for name in names}
 
 
@@ -94,10 +93,12 @@ def tune(
         answers = answers.beside({name: see(encoder, material.answers) for name, encoder in own.items()}).narrowed()
     top = continued_layers(encoders)
     joins = [name for name in units.seen if encoders.continued is None or name != encoders.continued.name]
-    sizes = {"hidden": top.width, "heads": top.heads, "feed_forward": top.feed_forward, "epsilon": top.epsilon}
     return train_fusion(
         FusionConfig(
-            **(sizes if top.layers else SCRATCH),
+            hidden=top.width,
+            heads=top.heads,
+            feed_forward=top.feed_forward,
+            epsilon=top.epsilon,
             layers=len(top.layers) or section.layers,
             dropout=section.dropout,
             encoder_dropout=section.encoder_dropout,
@@ -122,13 +123,13 @@ def tune(
 
 @dataclass(frozen=True, slots=True)
 class Top:
-    """The pretrained layers to continue and their sizes; no layers when there are none."""
+    """The pretrained layers to continue and the sizes of a fusion; without layers, of one trained from scratch."""
 
     layers: list[Mapping[str, FloatArray]]
-    width: int = 0
-    heads: int = 0
-    feed_forward: int = 0
-    epsilon: float = 0.0
+    width: int = 128
+    heads: int = 4
+    feed_forward: int = 256
+    epsilon: float = 1e-12
 
 
 def continued_layers(encoders: EncoderSet) -> Top:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from dialogue.config import Config
 from dialogue.config import Fusion as FusionSection
 from dialogue.encoding import Continued, EncoderSet
-from dialogue.entities import EntityTables
 from dialogue.errors import TrainingError
 from dialogue.fusion.member import FUSION_VIEW
 from dialogue.model import Meaning, Model, sentences
 from dialogue.plugins import build_encoders
 from dialogue.posterior.head import HeadConfig, fit_head
 from dialogue.posterior.kernel import IntArray, ViewKernel
+from dialogue.training.corpus import Corpus
 from dialogue.training.members import Material, train_members
 from encoders.base import Encoder
 from encoders.bert import BertEncoder
@@ -35,20 +34,6 @@ START: Mapping[str, ViewKernel] = {
     FUSION_VIEW: ViewKernel(1.0, 3.0),
 }
 START_OTHER = ViewKernel(0.1, 3.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Corpus:
-    """N texts and the class of each; `hint` marks descriptions that stand for an intent without examples.
-
-    `answers` are the stored answers of retrieval intents by class.
-    """
-
-    texts: tuple[str, ...]
-    classes: tuple[str, ...]
-    hints: tuple[bool, ...] = ()
-    answers: Mapping[str, str] = field(default_factory=dict)
-    entities: EntityTables = EntityTables()
 
 
 def train_model(config: Config, corpus: Corpus, progress: Progress = lambda stage, done, total: None) -> Model:

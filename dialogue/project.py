@@ -1,0 +1,226 @@
+"""A bot's project folder: is its model fresh, train it, open the bot, teach it one more sentence."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dialogue
+from dialogue.bot import Bot
+from dialogue.config import CONFIG_FILE, Config, load_config
+from dialogue.domain import Domain
+from dialogue.errors import ModelError, TrainingError, suggestion
+from dialogue.training.data import TrainingData, read_data, training_files
+from dialogue.training.folder import FORMAT, Manifest, current_version, read_manifest, write_version
+
+if TYPE_CHECKING:
+    from dialogue.actions.dispatch import Dispatcher
+    from dialogue.model import Model
+    from policies.chain import Chain
+
+Progress = Callable[[str, int, int], None]
+TAUGHT = "taught.yml"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSummary:
+    """What a training took and gave. `lines` say it to a person; `fresh` means that nothing had to be done."""
+
+    folder: Path
+    fresh: bool
+    examples: int
+    intents: int
+    cpu_seconds: float
+    wall_seconds: float
+    peak_mb: float
+    lines: tuple[str, ...]
+
+
+def fingerprint(config: Config) -> str:
+    """SHA-256 of everything a model depends on: format, version, bot.yml and the training data."""
+    seen = hashlib.sha256(json.dumps([FORMAT, dialogue.__version__]).encode())
+    for file in (config.project / CONFIG_FILE, *training_files(config.data_paths)):
+        seen.update(hashlib.sha256(file.read_bytes()).digest())
+    return seen.hexdigest()
+
+
+def is_fresh(project: Path) -> bool:
+    """Whether the trained model belongs to the data as they are now.
+
+    Raises:
+        ProjectError: if bot.yml cannot be read.
+        ModelError: if the model is damaged.
+    """
+    config = load_config(project)
+    version = current_version(config.model_path)
+    return version is not None and read_manifest(version).fingerprint == fingerprint(config)
+
+
+def train(
+    project: Path, *, force: bool = False, progress: Progress = lambda stage, done, total: None
+) -> TrainingSummary:
+    """Train the bot and write its model, unless there is a fresh one.
+
+    Raises:
+        ProjectError: if bot.yml or the data are wrong.
+        TrainingError: if there is nothing to learn from.
+    """
+    config = load_config(project)
+    version = current_version(config.model_path)
+    print_ = fingerprint(config)
+    if not force and version is not None and usable(version) == print_:
+        return TrainingSummary(version, True, 0, 0, 0.0, 0.0, 0.0, (f"The model in {version} is up to date.",))
+    cpu, wall = time.process_time(), time.perf_counter()
+    data = read_data(config.data_paths)
+    model, policies = learn(config, data, progress)
+    facts: dict[str, Any] = {
+        "name": config.name,
+        "language": config.language,
+        "examples": len(model.head.process.labels),
+        "intents": len(model.meaning.intents),
+        "cpu_seconds": round(time.process_time() - cpu, 2),
+        "wall_seconds": round(time.perf_counter() - wall, 2),
+        "peak_mb": round(peak_mb(), 1),
+        "views": {name: round(part.weight, 4) for name, part in model.head.process.kernel.parts.items()},
+    }
+    folder = write_version(
+        config.model_path, Manifest(print_, facts), lambda place: write(place, model, policies, data.domain)
+    )
+    return TrainingSummary(
+        folder=folder,
+        fresh=False,
+        examples=facts["examples"],
+        intents=facts["intents"],
+        cpu_seconds=facts["cpu_seconds"],
+        wall_seconds=facts["wall_seconds"],
+        peak_mb=facts["peak_mb"],
+        lines=described(facts, folder),
+    )
+
+
+def learn(config: Config, data: TrainingData, progress: Progress) -> tuple[Model, Chain]:
+    """Train the model and the policies."""
+    from dialogue.plugins import build_policies
+    from dialogue.training.corpus import build_corpus
+    from dialogue.training.trainer import train_model
+    from policies.chain import Chain
+
+    policies = Chain(build_policies(config)).fit(data.stories, seed=config.seed)
+    return train_model(config, build_corpus(data), progress), policies
+
+
+def write(folder: Path, model: Model, policies: Chain, domain: Domain) -> None:
+    """All parts of a version."""
+    (folder / "nlu").mkdir()
+    model.save(folder / "nlu")
+    (folder / "policies").mkdir()
+    policies.save(folder / "policies")
+    (folder / "domain.json").write_text(json.dumps(domain.as_dict(), ensure_ascii=False), "utf-8")
+
+
+def described(facts: dict[str, Any], folder: Path) -> tuple[str, ...]:
+    """What a training took, in sentences."""
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in sorted(facts["views"].items(), key=lambda v: -v[1]))
+    return (
+        f"Trained {facts['name']} on {facts['examples']} examples of {facts['intents']} intents in "
+        f"{facts['wall_seconds']} s ({facts['cpu_seconds']} CPU-s), peak memory {facts['peak_mb']:.0f} MB.",
+        f"What the answers rest on: {shares}.",
+        f"Model: {folder}",
+    )
+
+
+def open_bot(project: Path, *, progress: Progress | None = None, retrain: bool = False) -> Bot:
+    """The bot, trained first if there is no fresh model.
+
+    Raises:
+        StarfoldError: of the kind that fits; see `dialogue.errors`.
+    """
+    from dialogue.store.sql import SqlTrackerStore
+
+    train(project, force=retrain, progress=progress or (lambda stage, done, total: None))
+    config = load_config(project)
+    version = current_version(config.model_path)
+    assert version is not None
+    model, policies, domain = read(config, version)
+    model.parse("")  # the first message should not pay for what is loaded late
+    return Bot(
+        model,
+        domain,
+        policies,
+        actions(config, domain),
+        SqlTrackerStore(config.store_url),
+        name=config.name,
+        language=config.language,
+    )
+
+
+def read(config: Config, version: Path) -> tuple[Model, Chain, Domain]:
+    """All parts of a version. Raises `ModelError` when one is missing or damaged."""
+    from dialogue.model import Model
+    from dialogue.plugins import build_policies
+    from policies.chain import Chain
+
+    read_manifest(version)
+    try:
+        model = Model.load(version / "nlu")
+        policies = Chain(build_policies(config)).load(version / "policies")
+    except (ValueError, OSError) as cause:
+        raise ModelError(f"the model cannot be read: {cause}; train again") from cause
+    return model, policies, read_data([version / "domain.json"]).domain
+
+
+def actions(config: Config, domain: Domain) -> Dispatcher:
+    """The bot's actions: the built-in ones and those of its own Python file."""
+    from dialogue.actions.dispatch import all_actions
+    from dialogue.actions.local import LocalActions
+    from dialogue.actions.respond import Responder
+
+    responder = Responder(random.Random(config.seed))  # noqa: S311 (chooses among wordings)
+    custom = [LocalActions(config.project / config.actions, responder)] if config.actions else []
+    return all_actions(domain, responder, custom=custom, language=config.language)
+
+
+def teach(project: Path, text: str, intent: str) -> None:
+    """One more example: written into the training data, and learned without training anew.
+
+    Raises:
+        TrainingError: if the text is blank, or the model has no such intent.
+        ModelError: if there is no model.
+    """
+    from dialogue.training.taught import append_example
+
+    config = load_config(project)
+    version = current_version(config.model_path)
+    if version is None:
+        raise ModelError(f"there is no model in {config.model_path} yet; `starfold train` makes one")
+    manifest = read_manifest(version)
+    model, policies, domain = read(config, version)
+    if intent not in model.meaning.classes:
+        raise TrainingError(f"no intent {intent!r} to teach{suggestion(intent, model.meaning.classes)}")
+    if not text.strip():
+        raise TrainingError("a blank text teaches nothing")
+    fresh = manifest.fingerprint == fingerprint(config)
+    taught = model.teach(text, intent)
+    append_example(config.data_paths[0], text, intent)
+    renewed = Manifest(fingerprint(config) if fresh else manifest.fingerprint, manifest.facts)
+    write_version(config.model_path, renewed, lambda place: write(place, taught, policies, domain))
+
+
+def usable(version: Path) -> str | None:
+    """The fingerprint of a version, or None for one that is damaged and will be trained anew."""
+    try:
+        return read_manifest(version).fingerprint
+    except ModelError:
+        return None
+
+
+def peak_mb() -> float:
+    """The most memory this process has held, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

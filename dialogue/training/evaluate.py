@@ -1,0 +1,171 @@
+"""`starfold test nlu`: train the configured pipeline on one set of sentences, measure it on another."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dialogue.config import CONFIG_FILE, Config, load_config
+from dialogue.errors import TrainingError
+from dialogue.model import Model
+from dialogue.posterior.base import Predictive
+from dialogue.project import peak_mb
+from dialogue.training import metrics
+from dialogue.training.corpus import Corpus
+from dialogue.training.tables import read_examples
+from dialogue.training.trainer import train_model
+from dialogue.training.types import Example
+
+TIMED_MESSAGES = 200
+TOLERATED_ERROR = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A set of messages and what the model makes of it. `truth` [N] is the class, -1 for out of scope."""
+
+    truth: np.ndarray[Any, np.dtype[np.int64]]
+    predictive: Predictive
+
+    @property
+    def known(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which messages are in scope: [N] bool."""
+        return self.truth >= 0
+
+    @property
+    def score(self) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """The posterior mean of the most probable class: [N]."""
+        return self.predictive.mean.max(axis=1)  # type: ignore[no-any-return]
+
+    @property
+    def right(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Whether that class is the true one: [N] bool, false out of scope."""
+        found: np.ndarray[Any, np.dtype[np.bool_]] = self.predictive.mean.argmax(axis=1) == self.truth
+        return found
+
+
+def evaluate_nlu(
+    *,
+    train: Path,
+    test: Path,
+    valid: Path | None = None,
+    valid_oos: Path | None = None,
+    oos: Path | None = None,
+    project: Path = Path(),
+) -> Mapping[str, Any]:
+    """Train and measure.
+
+    Args:
+        train: examples to learn; see `read_examples` for the kinds of file.
+        test: in-scope messages; a label that is not in `train` counts as out of scope.
+        valid: in-scope messages the threshold is tuned on; without it, the training texts with themselves left out.
+        valid_oos: out-of-scope messages for the same; without it, the training texts with their intents left out.
+        oos: out-of-scope test messages.
+        project: folder whose bot.yml says how to train; the defaults without one.
+
+    Returns:
+        Plain numbers by name; None for what was not measured.
+
+    Raises:
+        ProjectError: if a file cannot be read.
+        TrainingError: if no test message is in scope.
+    """
+    config = load_config(project) if (project / CONFIG_FILE).exists() else Config()
+    examples = read_examples(train)
+    corpus = Corpus(tuple(e.text for e in examples), tuple(e.intent for e in examples))
+    with tempfile.TemporaryDirectory() as cache:  # a warm cache would flatter the training time
+        cpu, wall = time.process_time(), time.perf_counter()
+        model = train_model(config.model_copy(update={"cache": cache}), corpus)
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    tested = read_examples(test) + outside(oos)
+    scored = score(model, tested)
+    if not scored.known.any():
+        raise TrainingError(f"no message of {test} has an intent of {train}")
+    p50, p95 = metrics.percentiles(latencies(model, [e.text for e in tested[:TIMED_MESSAGES]]))
+    return {
+        **in_scope(scored),
+        **metrics.ranking(scored.predictive.unknown[scored.known], scored.predictive.unknown[~scored.known]),
+        **decided(model, scored, tuning_set(model, valid, valid_oos)),
+        "train_cpu_seconds": cpu,
+        "train_wall_seconds": wall,
+        "peak_mb": peak_mb(),
+        "ms_per_message_p50": p50,
+        "ms_per_message_p95": p95,
+        "train_size": len(examples),
+        "classes": len(model.meaning.classes),
+        "seed": config.seed,
+        "views": {name: part.weight for name, part in model.head.process.kernel.parts.items()},
+        "evidence": None if np.isnan(model.head.evidence) else model.head.evidence,
+    }
+
+
+def outside(file: Path | None) -> list[Example]:
+    """Out-of-scope messages, whatever their label."""
+    return [Example(e.text, "", where=e.where) for e in read_examples(file)] if file else []
+
+
+def score(model: Model, examples: Sequence[Example]) -> Scored:
+    """What the model makes of messages."""
+    number = {name: i for i, name in enumerate(model.meaning.classes)}
+    truth = np.array([number.get(example.intent, -1) for example in examples], np.int64)
+    return Scored(truth, model.predict([example.text for example in examples]))
+
+
+def in_scope(scored: Scored) -> dict[str, float]:
+    """Accuracy and calibration; in scope by the probabilities given that it is one of the intents."""
+    known, truth = scored.known, scored.truth[scored.known]
+    p = scored.predictive.known[known]
+    guess = p.argmax(axis=1)
+    return {
+        "accuracy": float((guess == truth).mean()),
+        "macro_f1": metrics.macro_f1(truth, guess),
+        "nll": float(-np.log(p[np.arange(len(truth)), truth] + 1e-12).mean()),
+        "ece": metrics.ece(p.max(axis=1), guess == truth),
+        "ece_all": metrics.ece(scored.score, scored.right),
+        "aurc": metrics.aurc(scored.score, scored.right),
+    }
+
+
+def tuning_set(model: Model, valid: Path | None, valid_oos: Path | None) -> tuple[Any, Any, Any]:
+    """Scores to tune a threshold on: of in-scope messages, whether they are right, of out-of-scope messages."""
+    left_out = model.head.left_out
+    known, right, unknown = left_out.known, left_out.right, left_out.unknown
+    if valid is not None:
+        held_out = score(model, read_examples(valid))
+        known, right = held_out.score, held_out.right
+    if valid_oos is not None:
+        unknown = score(model, outside(valid_oos)).score
+    return known, right, unknown
+
+
+def decided(model: Model, scored: Scored, tuning: tuple[Any, Any, Any]) -> dict[str, float | None]:
+    """What happens at one threshold, and how much is answered where at most two in a hundred answers may be wrong."""
+    known, right, unknown = tuning
+    threshold = metrics.best_threshold(known, right, unknown)
+    inside, out = scored.known, ~scored.known
+    answered = scored.score >= threshold
+    strict = metrics.threshold_for_error(known, right, TOLERATED_ERROR)
+    kept = scored.score[inside] >= strict
+    return {
+        "threshold": threshold,
+        "in_scope_accuracy_at_threshold": float((answered & scored.right)[inside].mean()),
+        "oos_recall_at_threshold": float((~answered)[out].mean()) if out.any() else None,
+        "coverage_at_2pct_error": float(kept.mean()),
+        "error_at_that_coverage": float((~scored.right[inside])[kept].mean()) if kept.any() else None,
+    }
+
+
+def latencies(model: Model, texts: Sequence[str]) -> list[float]:
+    """Milliseconds of one message at a time."""
+    spent = []
+    for text in texts:
+        start = time.perf_counter()
+        model.parse(text)
+        spent.append((time.perf_counter() - start) * 1000)
+    return spent

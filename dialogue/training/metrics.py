@@ -1,0 +1,83 @@
+"""Numbers that say how good a model is: numpy arrays in, plain floats out, None where nothing can be measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+BINS = 15
+
+
+def macro_f1(truth: Array, guess: Array) -> float:
+    """Mean over the classes of `truth` and `guess` of the harmonic mean of precision and recall."""
+    scores = []
+    for label in np.union1d(truth, guess):
+        hit = float(((truth == label) & (guess == label)).sum())
+        both = float((truth == label).sum() + (guess == label).sum())
+        scores.append(2 * hit / both)
+    return float(np.mean(scores))
+
+
+def ece(confidence: Array, right: Array) -> float:
+    """Expected calibration error (Guo et al. 2017): mean gap of confidence and accuracy over 15 equal bins."""
+    bins = np.clip((confidence * BINS).astype(int), 0, BINS - 1)
+    gaps = [
+        abs(confidence[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean()
+        for b in range(BINS)
+        if (bins == b).any()
+    ]
+    return float(sum(gaps))
+
+
+def ranking(unknown_in: Array, unknown_out: Array) -> dict[str, float | None]:
+    """How well P(unknown) tells out-of-scope (positive) from in-scope messages.
+
+    AUROC and average precision; FPR95: the share of in-scope messages taken for unknown where 95 % of the others are.
+    """
+    if not len(unknown_out) or not len(unknown_in):
+        return {"oos_auroc": None, "oos_aupr": None, "oos_fpr95": None}
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    truth = np.concatenate([np.zeros(len(unknown_in)), np.ones(len(unknown_out))])
+    score = np.concatenate([unknown_in, unknown_out])
+    threshold = np.quantile(unknown_out, 0.05, method="lower")
+    return {
+        "oos_auroc": float(roc_auc_score(truth, score)),
+        "oos_aupr": float(average_precision_score(truth, score)),
+        "oos_fpr95": float((unknown_in >= threshold).mean()),
+    }
+
+
+def best_threshold(known: Array, right: Array, unknown: Array) -> float:
+    """The score from which to answer with the highest mean of in-scope accuracy and out-of-scope recall.
+
+    Without out-of-scope scores that mean is in-scope accuracy, and the threshold the lowest score of a right answer.
+    """
+    steps = np.unique(np.concatenate([known, unknown]))
+    hits = np.sort(known[right])
+    accuracy = (len(hits) - np.searchsorted(hits, steps, side="left")) / len(known)
+    recall = np.searchsorted(np.sort(unknown), steps, side="left") / max(1, len(unknown))
+    return float(steps[int(np.argmax(accuracy + recall))])
+
+
+def threshold_for_error(score: Array, right: Array, most: float) -> float:
+    """The lowest score from which answers err at most so often; above every score when there is none."""
+    order = np.argsort(-score, kind="stable")
+    errors = np.cumsum(~right[order]) / np.arange(1, len(order) + 1)
+    fine = np.flatnonzero(errors <= most)
+    return float(score[order][fine[-1]]) if len(fine) else float("inf")
+
+
+def aurc(score: Array, right: Array) -> float:
+    """Area under the risk-coverage curve (Geifman and El-Yaniv 2017): mean error over all coverages."""
+    wrong = ~right[np.argsort(-score, kind="stable")]
+    return float((np.cumsum(wrong) / np.arange(1, len(wrong) + 1)).mean())
+
+
+def percentiles(milliseconds: Sequence[float]) -> tuple[float, float]:
+    """Median and 95th percentile."""
+    return float(np.percentile(milliseconds, 50)), float(np.percentile(milliseconds, 95))
