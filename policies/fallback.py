@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from policies.confidence import contenders
+from policies.following import intent_mean
 from policies.history import LISTEN
 from policies.types import Belief, Candidate, Decision, DialogueState, Doubt, Kind, Verdict
 from policies.untrained import Untrained
@@ -51,14 +52,14 @@ class FallbackPolicy(Untrained):
     def decide(self, belief: Belief, state: DialogueState) -> Verdict:
         """Always a decision."""
         if not state.turns or state.turns[-1].actions:
-            return Decision(Kind.LISTEN, LISTEN, 1.0, self.name, "nothing is left to do in this turn")
+            return Decision(Kind.LISTEN, LISTEN, 1.0, self.name, _nothing_left(state))
         doubt = state.doubt or _nothing_known(belief, state)
         kind = self._climb(doubt.kind, state.failures)
         offered = doubt.candidates or contenders(belief, self.candidates)
         if kind is Kind.CLARIFY and not offered:
             kind = Kind.REPHRASE
         if ACTIONS[kind] in state.rejected:
-            return Decision(Kind.LISTEN, LISTEN, doubt.confidence, self.name, f"{ACTIONS[kind]} refused to run")
+            return Decision(Kind.LISTEN, LISTEN, 1.0, self.name, f"{ACTIONS[kind]} refused to run")
         reason = doubt.reason if not state.failures else f"{doubt.reason}; not understood {state.failures} times before"
         return Decision(kind, ACTIONS[kind], doubt.confidence, self.name, reason, self._offer(kind, offered))
 
@@ -77,8 +78,13 @@ class FallbackPolicy(Untrained):
         return offered[: self.candidates] if kind is Kind.CLARIFY else ()
 
 
+def _nothing_left(state: DialogueState) -> str:
+    actions = state.turns[-1].actions if state.turns else ()
+    return f"follows from {actions[-1]}: nothing is left to do" if actions else "nothing was said yet"
+
+
 def _nothing_known(belief: Belief, state: DialogueState) -> Doubt:
     """The doubt of a bot that has understood, but has no policy that knows an action."""
     intent = state.turns[-1].intent
-    confidence = belief.top.mean if belief.top is not None else 0.0
-    return Doubt(Kind.FALL_BACK, f"no rule or story says what to do after {intent or 'this'}", confidence)
+    reason = f"no rule or story says what to do after {intent or 'this'}"
+    return Doubt(Kind.FALL_BACK, reason, intent_mean(belief))

@@ -21,7 +21,7 @@ class FormPolicy(Untrained):
         self.name = name
 
     def decide(self, belief: Belief, state: DialogueState) -> Verdict:
-        """The active form; to listen once it has asked. Confidence 1: a form in charge is no guess."""
+        """The active form; to listen once it has asked. Confidence 1: it takes a message whatever its intent."""
         form = state.active_form
         if form is None:
             return Pass("no form is active")
@@ -31,13 +31,13 @@ class FormPolicy(Untrained):
             return Pass(f"{form} refused the message")
         actions = state.turns[-1].actions
         if actions and actions[-1] == form:
-            return Decision(Kind.LISTEN, LISTEN, 1.0, self.name, f"{form} waits for an answer")
+            return Decision(Kind.LISTEN, LISTEN, 1.0, self.name, f"follows from {form}: it waits for an answer")
         if actions:
             return Pass(f"{form} was left for {actions[-1]}")
         asked = _last_asked(state)
         if asked not in (None, form):
             return Pass(f"{form} was left for {asked}")
-        return Decision(Kind.ACT, form, 1.0, self.name, f"{form} is active")
+        return Decision(Kind.ACT, form, 1.0, self.name, f"{form} is active and takes the message, whatever its intent")
 
 
 def _last_asked(state: DialogueState) -> str | None:

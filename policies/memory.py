@@ -8,6 +8,7 @@ from pathlib import Path
 
 from typing_extensions import Self
 
+from policies.following import follow
 from policies.history import (
     NOT_UNDERSTOOD,
     Move,
@@ -22,7 +23,7 @@ from policies.history import (
     step_key,
 )
 from policies.storage import load_stories, save_stories
-from policies.types import Belief, Decision, DialogueState, Pass, Story, StoryStep, Turn, Verdict
+from policies.types import Belief, DialogueState, Pass, Story, StoryStep, Turn, Verdict
 
 FILE = "stories.json"
 
@@ -63,7 +64,7 @@ class MemoryPolicy:
         return self
 
     def decide(self, belief: Belief, state: DialogueState) -> Verdict:
-        """What the longest fitting story does next, with the confidence of the intent it follows."""
+        """What the longest fitting story does next; an answer to an intent is as sure as the intent."""
         if not state.turns:
             return Pass("nothing was said yet")
         last = state.turns[-1]
@@ -77,7 +78,7 @@ class MemoryPolicy:
         ]
         if not fitting:
             return Pass("no story goes like this")
-        return self._decision(max(fitting, key=lambda found: found[:3])[3], belief)
+        return follow(max(fitting, key=lambda found: found[:3])[3], belief, self.name)
 
     def save(self, folder: Path) -> None:
         """Write the stories as JSON."""
@@ -107,7 +108,3 @@ class MemoryPolicy:
             and slots_match(point.slots, state)
             and ends_with(past, history)
         )
-
-    def _decision(self, point: Point, belief: Belief) -> Decision:
-        confidence = belief.top.mean if belief.top is not None else 0.0
-        return Decision(point.kind, point.action, confidence, self.name, f"{point.where} goes on like this")

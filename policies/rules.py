@@ -8,6 +8,7 @@ from pathlib import Path
 
 from typing_extensions import Self
 
+from policies.following import follow, intent_mean
 from policies.history import LISTEN, Move, Point, ends_with, is_user, moves, points, slots_match, step_key
 from policies.storage import load_stories, save_stories
 from policies.types import Belief, Decision, DialogueState, Kind, Pass, Story, Verdict
@@ -42,15 +43,15 @@ class RulePolicy:
         return self
 
     def decide(self, belief: Belief, state: DialogueState) -> Verdict:
-        """The action of the longest rule that applies, with confidence 1: a rule is certain once its intent is."""
+        """The action of the longest rule that applies; an answer to an intent is as sure as the intent."""
         if not state.turns:
             return Pass("nothing was said yet")
         history = moves(state.turns[-self.turns_ :])
         turn = state.turns[-1]
         if not turn.actions and (action := DEFAULT_INTENTS.get(turn.intent or "")) and action not in state.rejected:
-            return Decision(Kind.ACT, action, 1.0, self.name, f"/{turn.intent} always does this")
+            return Decision(Kind.ACT, action, intent_mean(belief), self.name, f"/{turn.intent} always does this")
         best = max(self._applying(history, state), key=lambda point: (len(point.past), point.detail), default=None)
-        return Pass("no rule applies") if best is None else self._decision(best, state)
+        return Pass("no rule applies") if best is None else self._decision(best, belief, state)
 
     def save(self, folder: Path) -> None:
         """Write the rules as JSON."""
@@ -71,10 +72,9 @@ class RulePolicy:
             ):
                 yield point
 
-    def _decision(self, point: Point, state: DialogueState) -> Decision:
+    def _decision(self, point: Point, belief: Belief, state: DialogueState) -> Decision:
         form = state.active_form
         if point.action == LISTEN and form is not None and not point.says_form and form not in state.rejected:
-            return Decision(Kind.ACT, form, 1.0, self.name, f"{point.where} is done, so {form} goes on")
-        if point.action == LISTEN:
-            return Decision(Kind.LISTEN, LISTEN, 1.0, self.name, f"{point.where} is done")
-        return Decision(point.kind, point.action, 1.0, self.name, f"{point.where} says so")
+            reason = f"follows from {point.past[-1].action}: {point.where} is done, so {form} goes on"
+            return Decision(Kind.ACT, form, 1.0, self.name, reason)
+        return follow(point, belief, self.name)

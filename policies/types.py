@@ -164,8 +164,9 @@ class Decision:
 
     Attributes:
         action: name of the action or response to run; `action_listen` to wait.
-        confidence: probability, copied from whatever the policy trusted (a belief, its own posterior), never made up;
-            1.0 for a rule, which is certain once its intent is.
+        confidence: probability, copied from whatever the policy trusted, never made up: a turn's first decision that
+            rests on the intent has the intent's posterior mean, a learned policy's has its own posterior. 1.0 for what
+            is no guess: to wait, what follows from an action before, a form in charge, a story's very words.
         policy: name of the policy that decided.
         reason: one sentence for a person.
         candidates: for `CLARIFY`, the intents to offer.

@@ -194,7 +194,7 @@ def test_every_decision_is_in_the_log():
     result = Talk(make_bot()).turn("weather")
     executed = [event for event in result.events if isinstance(event, ev.ActionExecuted)][2:]
     assert [(event.name, event.policy, event.confidence, event.kind) for event in executed] == [
-        ("action_weather", "rules", 1.0, "act"),
+        ("action_weather", "rules", 0.95, "act"),
         ("utter_offer", "rules", 1.0, "act"),
         ("action_listen", "rules", 1.0, "listen"),
     ]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.confidence import ConfidencePolicy
+from policies.confidence import COSTS, ConfidencePolicy
 from policies.types import Belief, Candidate, Doubt, Kind, Pass
 from tests.policies.worlds import belief, said, state
 
@@ -22,7 +22,7 @@ def judge(*means, where=HERE, **options):
     ("means", "kind"),
     [
         ([("book", 0.97), ("cancel", 0.01)], Kind.ACT),
-        ([("book", 0.75), ("cancel", 0.05)], Kind.ACT),
+        ([("book", 0.85), ("cancel", 0.05)], Kind.ACT),
         ([("book", 0.48), ("cancel", 0.46), ("faq", 0.01)], Kind.CLARIFY),
         ([("book", 0.3), ("cancel", 0.3), ("faq", 0.3)], Kind.CLARIFY),
         (FLAT, Kind.REPHRASE),
@@ -100,7 +100,7 @@ def test_any_belief_gets_the_cheapest_way(weights, unknown):
     verdict = ConfidencePolicy().judge(Belief(intents, max(0.0, 1 - sum(means)), 0.0, 0.0), HERE)
     risk = 1 - means[0]
     if isinstance(verdict, Pass):
-        assert risk <= 0.4 + 1e-9
+        assert risk <= COSTS["rephrase"] + 1e-9
     else:
-        assert risk > 0.25
+        assert risk > COSTS["clarify"]
         assert verdict.kind in (Kind.CLARIFY, Kind.REPHRASE)

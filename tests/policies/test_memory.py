@@ -36,7 +36,14 @@ def test_a_story_is_followed_to_its_end():
 def test_confidence_is_the_intents():
     verdict = decide([SKY], state(said("sky")))
     assert (verdict.kind, verdict.confidence) == (Kind.ACT, 0.8)
-    assert "story 'sky' (stories.yml:1)" in verdict.reason
+    assert verdict.reason == "story 'sky' (stories.yml:1) answers sky"
+
+
+def test_what_follows_from_an_action_is_certain():
+    verdict = decide([SKY], state(said("sky", "utter_sky")))
+    assert (verdict.action, verdict.confidence) == ("utter_offer", 1.0)
+    assert verdict.reason == "follows from utter_sky: story 'sky' (stories.yml:1) says so"
+    assert decide([SKY], state(said("sky", "utter_sky", "utter_offer"))).confidence == 1.0
 
 
 def test_older_turns_are_forgotten_until_a_story_fits():
@@ -105,7 +112,9 @@ def test_a_story_holds_its_forms():
 def test_end_to_end_texts():
     sushi = story("sushi", user("hungry"), action("suggest"), StoryStep(text="Sushi, always!"), action("search"))
     asked = said("hungry", "suggest")
-    assert does([sushi], state(asked, said("anything", text="sushi,  always!"))) == "search"
+    verdict = decide([sushi], state(asked, said("anything", text="sushi,  always!")))
+    assert (verdict.action, verdict.confidence) == ("search", 1.0)
+    assert "these very words" in verdict.reason
     assert does([sushi], state(asked, said("anything", text="never"))) is None
 
 

@@ -25,8 +25,22 @@ def test_a_rule_runs_its_actions_and_then_listens():
     assert does([GREET], state(said("greet"))) == "utter_greet"
     assert does([GREET], state(said("greet", "utter_greet"))) == "utter_help"
     verdict = decide([GREET], state(said("greet", "utter_greet", "utter_help")))
-    assert (verdict.kind, verdict.action, verdict.confidence) == (Kind.LISTEN, "action_listen", 1.0)
-    assert "rule 'greet' (rules.yml:1)" in verdict.reason
+    assert (verdict.kind, verdict.action) == (Kind.LISTEN, "action_listen")
+
+
+def test_the_answer_is_as_sure_as_the_intent_and_what_follows_is_certain():
+    first, then, last = (
+        decide([GREET], state(said("greet", *actions)))
+        for actions in ((), ("utter_greet",), ("utter_greet", "utter_help"))
+    )
+    assert (first.confidence, first.reason) == (0.9, "rule 'greet' (rules.yml:1) answers greet")
+    assert (then.confidence, then.reason) == (1.0, "follows from utter_greet: rule 'greet' (rules.yml:1) says so")
+    assert (last.confidence, last.reason) == (1.0, "follows from utter_help: rule 'greet' (rules.yml:1) is done")
+
+
+def test_a_shortcuts_own_confidence_counts():
+    assert decide([GREET], state(said("greet")), belief(("greet", 0.6))).confidence == 0.6
+    assert decide([], state(said("restart")), belief(("restart", 0.6))).confidence == 0.6
 
 
 def test_what_came_before_does_not_matter():
@@ -127,13 +141,15 @@ def test_a_rule_may_be_for_one_question_of_a_form():
 def test_after_a_general_rule_the_form_goes_on():
     inside = state(said("chat", "utter_chat"), active_form="booking")
     verdict = decide(FORM_RULES, inside)
-    assert (verdict.kind, verdict.action) == (Kind.ACT, "booking")
+    assert (verdict.kind, verdict.action, verdict.confidence) == (Kind.ACT, "booking", 1.0)
+    assert verdict.reason == "follows from utter_chat: rule 'chat' (rules.yml:1) is done, so booking goes on"
     assert does(FORM_RULES, state(said("chat", "utter_chat"))) == "action_listen"
 
 
 def test_what_was_not_understood_is_for_the_fallback_rule():
     verdict = decide([rule("lost", user("nlu_fallback"), action("utter_lost"))], state(said(None)))
-    assert (verdict.kind, verdict.action) == (Kind.FALL_BACK, "utter_lost")
+    assert (verdict.kind, verdict.action, verdict.confidence) == (Kind.FALL_BACK, "utter_lost", 0.9)
+    assert verdict.reason == "rule 'lost' (rules.yml:1) answers what was not understood"
 
 
 def test_a_refused_action_is_not_decided_again():

@@ -1,0 +1,36 @@
+"""When a form has the word."""
+
+from policies.forms import FormPolicy
+from policies.types import Kind, Pass
+from tests.policies.worlds import belief, said, state
+
+LOST = belief(("greet", 0.05))
+
+
+def decide(*turns, **options):
+    return FormPolicy().decide(LOST, state(*turns, active_form="booking", **options))
+
+
+def test_an_active_form_takes_any_message_for_certain():
+    verdict = decide(said("greet"))
+    assert (verdict.kind, verdict.action, verdict.confidence) == (Kind.ACT, "booking", 1.0)
+    assert "whatever its intent" in verdict.reason
+
+
+def test_after_its_question_it_waits():
+    verdict = decide(said("book", "booking"))
+    assert (verdict.kind, verdict.confidence) == (Kind.LISTEN, 1.0)
+    assert verdict.reason == "follows from booking: it waits for an answer"
+
+
+def test_it_passes_when_there_is_nothing_for_it_to_do():
+    assert isinstance(FormPolicy().decide(LOST, state(said("greet"))), Pass)
+    assert isinstance(decide(), Pass)
+    assert "refused" in decide(said("greet"), rejected=frozenset({"booking"})).reason
+    assert decide(said("greet", "utter_greet")).reason == "booking was left for utter_greet"
+    assert decide(said("stop", "utter_sure"), said("affirm")).reason == "booking was left for utter_sure"
+
+
+def test_a_turn_that_was_not_understood_does_not_count_as_leaving():
+    verdict = decide(said("book", "booking"), said(None, "action_rephrase"), said("greet"))
+    assert verdict.action == "booking"
