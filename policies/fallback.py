@@ -22,7 +22,8 @@ class FallbackPolicy(Untrained):
     """Answers a doubt, and is the last resort when no other policy knows what to do.
 
     The first turn that is not understood gets the doubt's own answer, but no lower than the ladder's first step; each
-    further one in a row goes a step up. A question without anything to offer becomes a request to rephrase.
+    further one in a row goes a step up. A question becomes a request to rephrase where there is nothing to offer: when
+    the message rather means none of the intents than one of the few.
 
     Args:
         steps: the ladder, lowest first, of rephrase, clarify, fall_back and hand_over.
@@ -55,12 +56,12 @@ class FallbackPolicy(Untrained):
             return Decision(Kind.LISTEN, LISTEN, 1.0, self.name, _nothing_left(state))
         doubt = state.doubt or _nothing_known(belief, state)
         kind = self._climb(doubt.kind, state.failures)
-        offered = doubt.candidates or contenders(belief, self.candidates)
+        offered = doubt.candidates or _worth_asking(belief, self.candidates)
         if kind is Kind.CLARIFY and not offered:
             kind = Kind.REPHRASE
         if ACTIONS[kind] in state.rejected:
             return Decision(Kind.LISTEN, LISTEN, 1.0, self.name, f"{ACTIONS[kind]} refused to run")
-        reason = doubt.reason if not state.failures else f"{doubt.reason}; not understood {state.failures} times before"
+        reason = f"{doubt.reason}; number {state.failures + 1} in a row" if state.failures else doubt.reason
         return Decision(kind, ACTIONS[kind], doubt.confidence, self.name, reason, self._offer(kind, offered))
 
     def _climb(self, kind: Kind, failures: int) -> Kind:
@@ -76,6 +77,12 @@ class FallbackPolicy(Untrained):
 
     def _offer(self, kind: Kind, offered: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
         return offered[: self.candidates] if kind is Kind.CLARIFY else ()
+
+
+def _worth_asking(belief: Belief, most: int) -> tuple[Candidate, ...]:
+    """The intents a question may offer, if together they are at least as probable as "none of these"."""
+    offered = contenders(belief, most)
+    return offered if sum(candidate.mean for candidate in offered) >= belief.unknown else ()
 
 
 def _nothing_left(state: DialogueState) -> str:

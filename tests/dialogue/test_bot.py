@@ -73,10 +73,14 @@ def test_gibberish_in_a_form_is_asked_again_and_the_form_stays():
     assert talk.say("Oslo") == ["How many?"]
 
 
-def test_gibberish_climbs_the_ladder_and_a_clear_word_goes_back_down():
-    talk = Talk(make_bot())
-    kinds = [talk.turn("blub").decision.kind for _ in range(4)]
-    assert kinds == [Kind.REPHRASE, Kind.CLARIFY, Kind.HAND_OVER, Kind.HAND_OVER]
+VAGUE = belief(*((name, 0.12) for name in ("greet", "bye", "book", "chat", "faq", "deny")))
+
+
+@pytest.mark.parametrize(("text", "second"), [("blub", Kind.REPHRASE), ("hm", Kind.CLARIFY)])
+def test_what_is_not_understood_climbs_the_ladder_and_a_clear_word_goes_back_down(text, second):
+    talk = Talk(make_bot(beliefs={"hm": VAGUE}))
+    kinds = [talk.turn(text).decision.kind for _ in range(4)]
+    assert kinds == [Kind.REPHRASE, second, Kind.HAND_OVER, Kind.HAND_OVER]
     assert talk.say("greet") == ["Hello!"]
     assert talk.turn("blub").decision.kind is Kind.REPHRASE
 

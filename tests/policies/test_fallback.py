@@ -41,6 +41,18 @@ def test_a_question_offers_the_doubts_candidates_or_the_best():
     assert decide(Kind.REPHRASE, 0, candidates=PAIR).candidates == ()
 
 
+def test_the_reason_counts_the_failures():
+    assert decide(Kind.REPHRASE, 0).reason == "not sure"
+    assert decide(Kind.REPHRASE, 2).reason == "not sure; number 3 in a row"
+
+
+def test_what_rather_means_none_of_the_intents_is_no_question():
+    few = [("book", 0.2), ("cancel", 0.15), ("faq", 0.1)]
+    more = [(f"other_{index}", 0.04) for index in range(8)]
+    assert decide(Kind.REPHRASE, 1, belief(*few, *more)).kind is Kind.CLARIFY
+    assert decide(Kind.REPHRASE, 1, belief(*few)).kind is Kind.REPHRASE
+
+
 def test_nothing_to_offer_is_no_question():
     assert decide(Kind.REPHRASE, 1, LOST).kind is Kind.REPHRASE
 
