@@ -19,6 +19,7 @@ from dialogue.fusion.units import Units
 from dialogue.posterior.base import Predictive
 from dialogue.posterior.head import Head, quantiles
 from dialogue.posterior.kernel import FloatArray, View
+from encoders.cache import FeatureCache
 from encoders.features import Utterance
 from encoders.tokenizer import tokenize
 from policies.types import Belief, Candidate
@@ -86,9 +87,9 @@ class Model:
         self._last.timings = clock
         return belief
 
-    def predict(self, texts: Sequence[str]) -> Predictive:
-        """The posterior predictive of many texts over the classes of `meaning`."""
-        return self.head.predict(self.views([tokenize(text, self.language) for text in texts]))
+    def predict(self, texts: Sequence[str], cache: Path | None = None) -> Predictive:
+        """The posterior predictive of many texts over the classes of `meaning`; pretrained features from `cache`."""
+        return self.head.predict(self.views([tokenize(text, self.language) for text in texts], cache=cache))
 
     def select(self, context: str, candidates: Sequence[str]) -> tuple[Candidate, ...]:
         """Rank free answers to a context by the dual encoder, most probable first.
@@ -120,9 +121,12 @@ class Model:
         head = self.head.teach(views, self.meaning.classes.index(name))
         return Model(self.language, self.encoders, self.members, head, self.meaning, self.entities)
 
-    def views(self, utterances: Sequence[Utterance], clock: dict[str, float] | None = None) -> dict[str, View]:
+    def views(
+        self, utterances: Sequence[Utterance], clock: dict[str, float] | None = None, cache: Path | None = None
+    ) -> dict[str, View]:
         """Every view of N texts: the encoders' sentences, the averaged members'."""
-        units = self.encoders.see(utterances, clock=clock)
+        store = FeatureCache(cache / "features.db") if cache is not None else None
+        units = self.encoders.see(utterances, store, clock)
         start = time.perf_counter()
         views = {**sentences(units), **average([member.see(utterances, units) for member in self.members])}
         if clock is not None:

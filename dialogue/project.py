@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from dialogue.domain import Domain
 from dialogue.errors import ModelError, TrainingError, suggestion
 from dialogue.training.data import TrainingData, read_data, training_files
 from dialogue.training.folder import FORMAT, Manifest, current_version, read_manifest, write_version
+from dialogue.training.memory import peak_mb, return_freed_memory
 
 if TYPE_CHECKING:
     from dialogue.actions.dispatch import Dispatcher
@@ -77,6 +77,7 @@ def train(
     print_ = fingerprint(config)
     if not force and version is not None and usable(version) == print_:
         return TrainingSummary(version, True, 0, 0, 0.0, 0.0, 0.0, (f"The model in {version} is up to date.",))
+    return_freed_memory()
     cpu, wall = time.process_time(), time.perf_counter()
     data = read_data(config.data_paths)
     model, policies = learn(config, data, progress)
@@ -219,8 +220,3 @@ def usable(version: Path) -> str | None:
         return read_manifest(version).fingerprint
     except ModelError:
         return None
-
-
-def peak_mb() -> float:
-    """The most memory this process has held, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

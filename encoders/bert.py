@@ -91,6 +91,11 @@ class BertEncoder:
         return self._opened().runtime.layers
 
     @property
+    def continues(self) -> bool:
+        """Whether others can continue its last layers: it is BERT-shaped. Raises `NotFittedError` before `fit`."""
+        return self._opened().continues
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of everything the numbers depend on but the text. Raises `NotFittedError` before `fit`."""
         opened = self._opened()

@@ -111,5 +111,7 @@ def _session(model: bytes, threads: int) -> InferenceSession:
     options: Any = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the cores to others
+    options.enable_cpu_mem_arena = False  # it keeps the memory of the largest batch for ever
+    options.enable_mem_pattern = False  # shapes differ from batch to batch
     options.log_severity_level = 3  # errors are raised
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

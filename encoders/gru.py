@@ -56,7 +56,7 @@ class GRUEncoder:
         word_dim: int = 64,
         char_dim: int = 16,
         spelling_dim: int = 32,
-        epochs: int = 20,
+        epochs: int = 12,
         learning_rate: float = 1e-2,
         min_count: int = 1,
         max_tokens: int = 128,

@@ -160,7 +160,7 @@ def invert(matrix: FloatArray) -> FloatArray:
     """The inverse of a symmetric positive definite matrix, in its own memory.
 
     Raises:
-        FloatingPointError: if it is not positive definite.
+        FloatingPointError: if it is not positive definite, or holds a NaN.
     """
     factor, info = lapack.spotrf(matrix.T, lower=1, overwrite_a=1, clean=0)
     if info == 0:
@@ -173,6 +173,8 @@ def invert(matrix: FloatArray) -> FloatArray:
         block = inverse[start:stop, start:stop]
         block[...] = np.tril(block) + np.tril(block, -1).T
         inverse[start:stop, stop:] = inverse[stop:, start:stop].T
+    if not np.isfinite(inverse.diagonal()).all():
+        raise FloatingPointError("the covariance of the training texts holds a NaN")
     return inverse
 
 

@@ -15,9 +15,9 @@ from dialogue.config import CONFIG_FILE, Config, load_config
 from dialogue.errors import TrainingError
 from dialogue.model import Model
 from dialogue.posterior.base import Predictive
-from dialogue.project import peak_mb
 from dialogue.training import metrics
 from dialogue.training.corpus import Corpus
+from dialogue.training.memory import peak_mb, return_freed_memory
 from dialogue.training.tables import read_examples
 from dialogue.training.trainer import train_model
 from dialogue.training.types import Example
@@ -58,6 +58,7 @@ def evaluate_nlu(
     valid_oos: Path | None = None,
     oos: Path | None = None,
     project: Path = Path(),
+    cache: Path | None = None,
 ) -> Mapping[str, Any]:
     """Train and measure.
 
@@ -68,6 +69,7 @@ def evaluate_nlu(
         valid_oos: out-of-scope messages for the same; without it, the training texts with their intents left out.
         oos: out-of-scope test messages.
         project: folder whose bot.yml says how to train; the defaults without one.
+        cache: folder of cached features to use and keep; without one nothing is reused, and times are whole.
 
     Returns:
         Plain numbers by name; None for what was not measured.
@@ -79,12 +81,14 @@ def evaluate_nlu(
     config = load_config(project) if (project / CONFIG_FILE).exists() else Config()
     examples = read_examples(train)
     corpus = Corpus(tuple(e.text for e in examples), tuple(e.intent for e in examples))
-    with tempfile.TemporaryDirectory() as cache:  # a warm cache would flatter the training time
-        cpu, wall = time.process_time(), time.perf_counter()
-        model = train_model(config.model_copy(update={"cache": cache}), corpus)
-        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     tested = read_examples(test) + outside(oos)
-    scored = score(model, tested)
+    return_freed_memory()
+    with tempfile.TemporaryDirectory() as nothing:
+        config = config.model_copy(update={"cache": str(cache or nothing)})
+        cpu, wall = time.process_time(), time.perf_counter()
+        model = train_model(config, corpus)
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        scored = score(model, tested, config.cache_path)
     if not scored.known.any():
         raise TrainingError(f"no message of {test} has an intent of {train}")
     p50, p95 = metrics.percentiles(latencies(model, [e.text for e in tested[:TIMED_MESSAGES]]))
@@ -110,11 +114,11 @@ def outside(file: Path | None) -> list[Example]:
     return [Example(e.text, "", where=e.where) for e in read_examples(file)] if file else []
 
 
-def score(model: Model, examples: Sequence[Example]) -> Scored:
-    """What the model makes of messages."""
+def score(model: Model, examples: Sequence[Example], cache: Path | None = None) -> Scored:
+    """What the model makes of messages, features taken from a cache folder if there is one."""
     number = {name: i for i, name in enumerate(model.meaning.classes)}
     truth = np.array([number.get(example.intent, -1) for example in examples], np.int64)
-    return Scored(truth, model.predict([example.text for example in examples]))
+    return Scored(truth, model.predict([example.text for example in examples], cache))
 
 
 def in_scope(scored: Scored) -> dict[str, float]:

@@ -87,10 +87,10 @@ def tune(
     from dialogue.fusion.transformer import FusionConfig
 
     section = config.fusion
-    units = material.units.beside({name: see(encoder, material.utterances) for name, encoder in own.items()}).narrowed()
+    units = material.units.beside({name: see(encoder, material.utterances) for name, encoder in own.items()})
     answers = material.answer_units
     if answers is not None:
-        answers = answers.beside({name: see(encoder, material.answers) for name, encoder in own.items()}).narrowed()
+        answers = answers.beside({name: see(encoder, material.answers) for name, encoder in own.items()})
     top = continued_layers(encoders)
     joins = [name for name in units.seen if encoders.continued is None or name != encoders.continued.name]
     return train_fusion(

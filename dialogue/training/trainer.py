@@ -55,19 +55,21 @@ def train_model(config: Config, corpus: Corpus, progress: Progress = lambda stag
     cache = FeatureCache(config.cache_path / "features.db")
     units = encoders.see(utterances, cache)
     progress("look", 1, 1)
+    views = sentences(units)
     answers = [tokenize(text, config.language) for text in dict.fromkeys(corpus.answers.values())]
     material = Material(
         utterances=utterances,
         classes=corpus.classes,
         labels=labels,
-        units=units,
+        units=units.narrowed(),
         answers=answers,
-        answer_units=encoders.see(answers, cache) if answers else None,
+        answer_units=encoders.see(answers, cache).narrowed() if answers else None,
         answer_of=answers_of(corpus),
     )
+    del units  # the words of a large vocabulary are not needed any more
     members, fitted = train_members(config, material, encoders, learners, progress)
     progress("weigh", 0, 1)
-    views = {**sentences(units), **fitted}
+    views.update(fitted)
     kinds = {**encoders.types, **{n: config.encoders[n].type for n in learners}, FUSION_VIEW: FUSION_VIEW}
     head = fit_head(
         head_config(config),
@@ -123,7 +125,7 @@ def to_continue(encoders: Mapping[str, Encoder], fusion: FusionSection) -> Conti
     if fusion.tune == "none":
         return None
     for name, encoder in encoders.items():
-        if isinstance(encoder, BertEncoder) and encoder.top_layers(1) is not None:
+        if isinstance(encoder, BertEncoder) and encoder.continues:
             layers = encoder.layers if fusion.tune == "all" else min(fusion.layers, encoder.layers)
             return Continued(name, layers)
     return None

@@ -1,0 +1,5 @@
+"""`python -m dialogue` is the command `starfold`."""
+
+from dialogue.cli import main
+
+main()
