@@ -17,10 +17,13 @@ from dialogue.posterior.arrays import load_arrays, save_arrays
 from dialogue.posterior.kernel import FloatArray, IntArray
 from dialogue.posterior.landmarks import Landmarks, choose_landmarks, training_features
 from dialogue.posterior.process import Fit, Process
-from dialogue.posterior.softmax_map import choose_precision, fit_map
+from dialogue.posterior.softmax_map import Regression, cross_fit
 
 FILE = "point.safetensors"
+STORED = ("rows", "factor", "weights", "temperature")
 MOST_LANDMARKS = 1024
+DEFAULT_TEMPERATURE = 0.5
+PRIOR_STRENGTH = 4.0  # texts that one standard deviation of the log-normal prior counts for
 
 
 class PointPosterior:
@@ -35,9 +38,9 @@ class PointPosterior:
         process = fit.process
         self.landmarks_ = choose_landmarks(process, MOST_LANDMARKS)
         features, classes = training_features(process, self.landmarks_), process.alpha.shape[1]
-        precision, held_out = choose_precision(features, process.labels, classes, seed)
-        self.weights_ = fit_map(features, process.labels, classes, precision)
-        self.temperature_ = fit_temperature(held_out, process.labels)
+        crossed = cross_fit(features, process.labels, classes, seed)
+        self.weights_ = Regression(features, process.labels, classes).fit(crossed.precision)
+        self.temperature_ = fit_temperature(crossed.logits[crossed.rows], process.labels[crossed.rows])
         return self
 
     def draw(self, process: Process, rows: FloatArray) -> FloatArray:
@@ -47,25 +50,27 @@ class PointPosterior:
 
     def save(self, folder: Path) -> None:
         """Write point.safetensors."""
-        arrays = {"rows": self.landmarks_.rows, "factor": self.landmarks_.factor, "weights": self.weights_}
-        save_arrays(folder / FILE, {**arrays, "temperature": np.array([self.temperature_], np.float32)})
+        temperature = np.array([self.temperature_], np.float64)
+        values = (self.landmarks_.rows, self.landmarks_.factor, self.weights_, temperature)
+        save_arrays(folder / FILE, dict(zip(STORED, values, strict=True)))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read point.safetensors. Raises `ValueError` when it is missing or damaged."""
         posterior = cls()
-        arrays = load_arrays(folder / FILE, ("rows", "factor", "weights", "temperature"))
+        arrays = load_arrays(folder / FILE, STORED)
         posterior.landmarks_ = Landmarks(arrays["rows"], arrays["factor"])
         posterior.weights_, posterior.temperature_ = arrays["weights"], float(arrays["temperature"][0])
         return posterior
 
 
 def fit_temperature(logits: FloatArray, labels: IntArray) -> float:
-    """The divisor of the logits [N, K] that gives the labels the highest log probability."""
+    """The divisor of logits [N, K] that makes the labels most probable, with a weak log-normal prior."""
 
     def loss(log_temperature: float) -> float:
         log_p = log_softmax(logits / np.exp(log_temperature), axis=1)
-        return -float(log_p[np.arange(len(labels)), labels].mean())
+        prior = PRIOR_STRENGTH * 0.5 * (log_temperature - np.log(DEFAULT_TEMPERATURE)) ** 2
+        return float(prior - log_p[np.arange(len(labels)), labels].sum())
 
     found = minimize_scalar(loss, bounds=(-4.0, 4.0), method="bounded", options={"xatol": 0.02})
     return float(np.exp(found.x))
