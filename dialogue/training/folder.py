@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 import uuid
@@ -29,6 +30,8 @@ from dialogue.errors import ModelError
 FORMAT = 1
 MANIFEST, CURRENT = "manifest.json", "current"
 KEPT = 2
+VERSION = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+ABANDONED = 3600.0  # seconds without a change, after which a draft is one of a training that was killed
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,46 +43,78 @@ class Manifest:
 
 
 def write_version(root: Path, manifest: Manifest, write: Callable[[Path], None]) -> Path:
-    """Write a new version by `write(folder)` and make it the current one. Older ones but the last are removed."""
-    root.mkdir(parents=True, exist_ok=True)
+    """Write a new version by `write(folder)` and make it the current one. Older ones but the last are removed.
+
+    Raises:
+        ModelError: if it cannot be written: the disk is full, the folder may not be written to.
+    """
+    from safetensors import SafetensorError
+
     draft = root / f".draft-{uuid.uuid4().hex}"
-    draft.mkdir()
     try:
+        draft.mkdir(parents=True)
         write(draft)
-        content = {
-            "format": FORMAT,
-            "starfold": dialogue.__version__,
-            "fingerprint": manifest.fingerprint,
-            "facts": dict(manifest.facts),
-            "files": {name: digest(draft / name) for name in sorted(files(draft))},
-        }
-        (draft / MANIFEST).write_text(json.dumps(content, indent=1, ensure_ascii=False), "utf-8")
+        seal(draft, manifest)
         version = root / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
         draft.rename(version)
-    except BaseException:
+        pointer = root / f".{CURRENT}-{uuid.uuid4().hex}"
+        pointer.write_text(version.name, "utf-8")
+        os.replace(pointer, root / CURRENT)
+    except (OSError, SafetensorError) as cause:
+        raise ModelError(f"the model cannot be written into {root}: {cause}") from cause
+    finally:
         shutil.rmtree(draft, ignore_errors=True)
-        raise
-    pointer = root / f".{CURRENT}-{uuid.uuid4().hex}"
-    pointer.write_text(version.name, "utf-8")
-    os.replace(pointer, root / CURRENT)
     forget_old(root, version.name)
     return version
 
 
+def seal(draft: Path, manifest: Manifest) -> None:
+    """Write the manifest, and let whoever may read it read the rest: some libraries write for their user alone."""
+    written = sorted(files(draft))
+    content = {
+        "format": FORMAT,
+        "starfold": dialogue.__version__,
+        "fingerprint": manifest.fingerprint,
+        "facts": dict(manifest.facts),
+        "files": {name: digest(draft / name) for name in written},
+    }
+    sealed = draft / MANIFEST
+    sealed.write_text(json.dumps(content, indent=1, ensure_ascii=False), "utf-8")
+    for name in written:
+        (draft / name).chmod(sealed.stat().st_mode)
+
+
 def forget_old(root: Path, current: str) -> None:
-    """Remove all versions but the current one and the newest before it."""
-    versions = sorted((p for p in root.iterdir() if p.is_dir() and (p / MANIFEST).exists()), key=lambda p: p.name)
-    others = [p for p in versions if p.name != current]
-    for old in others[: len(others) - (KEPT - 1)]:
+    """Remove all versions but the current one and the newest before it, and what killed trainings left behind."""
+    others = sorted(p for p in root.iterdir() if VERSION.fullmatch(p.name) and p.name != current)
+    drafts = [p for p in root.glob(".draft-*") if abandoned(p)]
+    for old in (*others[: 1 - KEPT], *drafts):
         shutil.rmtree(old, ignore_errors=True)
 
 
-def current_version(root: Path) -> Path | None:
-    """The folder of the current version, or None when nothing was trained yet."""
+def abandoned(draft: Path) -> bool:
+    """Whether nobody writes this draft any more; one that is gone by now is finished."""
     try:
-        return root / (root / CURRENT).read_text("utf-8").strip()
-    except OSError:
+        return time.time() - draft.stat().st_mtime > ABANDONED
+    except FileNotFoundError:
+        return False
+
+
+def current_version(root: Path) -> Path | None:
+    """The folder of the current version, or None when nothing was trained yet.
+
+    Raises:
+        ModelError: if something else than a trained model is in the way.
+    """
+    try:
+        name = (root / CURRENT).read_text("utf-8").strip()
+    except FileNotFoundError:
         return None
+    except (OSError, UnicodeDecodeError) as cause:
+        raise ModelError(f"{root / CURRENT} cannot be read ({cause}); `model:` in bot.yml names the folder") from cause
+    if not VERSION.fullmatch(name):
+        raise ModelError(f"{root} is not a starfold model: {CURRENT} names no version; see `model:` in bot.yml")
+    return root / name
 
 
 def read_manifest(version: Path) -> Manifest:
