@@ -81,8 +81,9 @@ class Model:
         utterance = tokenize(text, self.language)
         views = self.views([utterance], clock)
         start = time.perf_counter()
-        predictive = self.head.predict_block(views)
-        belief = self.believe(predictive, utterance, views)
+        parts = self.head.process.kernel.by_view(views, self.head.process.views)
+        predictive = self.head.predict_rows(np.sum(list(parts.values()), axis=0))
+        belief = self.believe(predictive, utterance, parts)
         clock["posterior"] = (time.perf_counter() - start) * 1000
         self._last.timings = clock
         return belief
@@ -133,8 +134,8 @@ class Model:
             clock["fusion"] = (time.perf_counter() - start) * 1000
         return views
 
-    def believe(self, predictive: Predictive, utterance: Utterance, views: Mapping[str, View]) -> Belief:
-        """The belief of a text from its posterior predictive (a batch of one)."""
+    def believe(self, predictive: Predictive, utterance: Utterance, parts: Mapping[str, FloatArray]) -> Belief:
+        """The belief of a text from its posterior predictive (a batch of one) and its kernel rows by view."""
         intents, responses = [], {}
         for name, numbers in self._groups.items():
             intents.append(self.candidate(name, predictive.draws[:, 0, numbers].sum(axis=1)))
@@ -149,7 +150,7 @@ class Model:
             mutual_information=float(predictive.mutual_information[0]),
             responses=responses,
             entities=find_entities(utterance, self.entities),
-            contributions=self.head.contributions(views, top),
+            contributions=self.head.contributions(parts, top),
         )
 
     def answers(self, draws: FloatArray, numbers: Sequence[int]) -> tuple[Candidate, ...]:

@@ -62,25 +62,27 @@ class Head:
     def predict(self, views: Views) -> Predictive:
         """The posterior predictive of B texts from their views."""
         n = count(views)
-        parts = [self.predict_block(take(views, slice(i, i + BLOCK))) for i in range(0, max(n, 1), BLOCK)]
+        blocks = (take(views, slice(i, i + BLOCK)) for i in range(0, max(n, 1), BLOCK))
+        parts = [self.predict_rows(self.process.rows(block)) for block in blocks]
         joined = {
             name: np.concatenate([getattr(part, name) for part in parts], axis=1 if name == "draws" else 0)
             for name in Predictive.__slots__
         }
         return Predictive(**joined)
 
-    def predict_block(self, views: Views) -> Predictive:
-        """As `predict`, all at once."""
-        rows = self.process.rows(views)
+    def predict_rows(self, rows: FloatArray) -> Predictive:
+        """The posterior predictive of B texts from their kernel rows [B, N]."""
         draws = self.posterior.draw(self.process, rows)
         unknown = self.unknown.draw(self.process, rows, self.config.unknown_prior, len(draws))
         if not np.isfinite(draws).all() or not np.isfinite(unknown).all():
             raise FloatingPointError("the posterior gave a number that is not finite")
         return predictive(draws, unknown, self.config.interval)
 
-    def contributions(self, views: Views, intent: int) -> dict[str, float]:
-        """How much each view speaks for `intent` in one text: its share of the positive part of the latent mean."""
-        parts = self.process.kernel.by_view(views, self.process.views)
+    def contributions(self, parts: Mapping[str, FloatArray], intent: int) -> dict[str, float]:
+        """How much each view speaks for `intent` in one text: its share of the positive part of the latent mean.
+
+        `parts` are the kernel rows [1, N] by view.
+        """
         support = {name: max(0.0, float(k[0] @ self.process.alpha[:, intent])) for name, k in parts.items()}
         total = sum(support.values())
         return {name: value / total for name, value in support.items()} if total > 0 else {}
@@ -169,17 +171,21 @@ def assemble(config: HeadConfig, fit: Fit, evidence: float, *, seed: int) -> Hea
     """The head on a fitted process."""
     posterior = posterior_class(config.posterior)().fit(fit, samples=config.samples, seed=seed)
     unknown = fit_unknown(fit)
-    return Head(config, fit.process, unknown, posterior, evidence, left_out_scores(fit, unknown, config, seed))
+    if isinstance(posterior, ConjugatePosterior):
+        scale = posterior.scale_
+    else:
+        scale = calibrate(fit.example_out, fit.process.labels, fit.process.amplitude, seed)
+    scores = left_out_scores(fit, unknown, config.unknown_prior, scale)
+    return Head(config, fit.process, unknown, posterior, evidence, scores)
 
 
-def left_out_scores(fit: Fit, unknown: Unknown, config: HeadConfig, seed: int) -> LeftOutScores:
-    """The scores of `LeftOutScores`, at the latent means."""
+def left_out_scores(fit: Fit, unknown: Unknown, prior: float, scale: float) -> LeftOutScores:
+    """The scores of `LeftOutScores`, at the latent means, by a softmax of that `scale`."""
     labels = fit.process.labels
-    scale = calibrate(fit.example_out, labels, fit.process.amplitude, seed)
 
     def top(mean: FloatArray, nearest: FloatArray) -> FloatArray:
         known = softmax(scale * mean, axis=1).max(axis=1)
-        return ((1 - unknown.at(mean, nearest, config.unknown_prior)) * known).astype(np.float32)  # type: ignore[no-any-return]
+        return ((1 - unknown.at(mean, nearest, prior)) * known).astype(np.float32)  # type: ignore[no-any-return]
 
     return LeftOutScores(
         known=top(fit.example_out.mean, fit.example_out.nearest),

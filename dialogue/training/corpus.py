@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dialogue.domain import DEFAULT_INTENTS, Domain
@@ -14,8 +15,8 @@ from dialogue.training.data import TrainingData
 class Corpus:
     """N texts and the class of each: an intent, or an answer of a retrieval intent such as `faq/wifi`.
 
-    `hints` [N] marks descriptions that stand for an intent without examples; empty for none. `answers` are the stored
-    answers of retrieval intents by class.
+    `hints` [N] marks the names and descriptions of intents, which are worth less than an example; empty for none.
+    `answers` are the stored answers of retrieval intents by class.
     """
 
     texts: tuple[str, ...]
@@ -26,22 +27,44 @@ class Corpus:
 
 
 def build_corpus(data: TrainingData) -> Corpus:
-    """What the bot's own data teach: every example once, and a description for each intent that has none."""
-    pairs = dict.fromkeys((example.text, example.intent) for example in data.examples)
-    taught = {intent.partition("/")[0] for _, intent in pairs}
-    hints = [
-        (intent.description or intent.name.replace("_", " "), intent.name)
-        for intent in data.domain.intents.values()
-        if intent.name not in taught and intent.name not in DEFAULT_INTENTS and intent.name not in data.domain.retrieval
-    ]
-    everything = [*pairs, *hints]
-    return Corpus(
-        texts=tuple(text for text, _ in everything),
-        classes=tuple(intent for _, intent in everything),
-        hints=tuple([False] * len(pairs) + [True] * len(hints)),
+    """What the bot's own data teach: every example once, and what each intent is called or described as."""
+    pairs = tuple(dict.fromkeys((example.text, example.intent) for example in data.examples))
+    described = {
+        spec.name: spec.description or readable(spec.name)
+        for spec in data.domain.intents.values()
+        if spec.name not in DEFAULT_INTENTS and spec.name not in data.domain.retrieval
+    }
+    return with_hints(
+        [text for text, _ in pairs],
+        [intent for _, intent in pairs],
+        described,
         answers=stored_answers(data.domain),
         entities=entity_tables(data),
     )
+
+
+def with_hints(
+    texts: Sequence[str],
+    classes: Sequence[str],
+    described: Mapping[str, str],
+    *,
+    answers: Mapping[str, str] | None = None,
+    entities: EntityTables | None = None,
+) -> Corpus:
+    """Examples, and for each class its description, or else its name: the prior that speaks before any example."""
+    hints = {name: readable(name) for name in dict.fromkeys(classes)} | dict(described)
+    return Corpus(
+        texts=(*texts, *hints.values()),
+        classes=(*classes, *hints),
+        hints=(*[False] * len(texts), *[True] * len(hints)),
+        answers=answers or {},
+        entities=entities or EntityTables(),
+    )
+
+
+def readable(name: str) -> str:
+    """A class name as words: `faq/own_food` as "own food"."""
+    return re.sub(r"[\W_]+", " ", name.rpartition("/")[2]).strip() or name
 
 
 def stored_answers(domain: Domain) -> dict[str, str]:

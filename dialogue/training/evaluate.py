@@ -16,7 +16,7 @@ from dialogue.errors import TrainingError
 from dialogue.model import Model
 from dialogue.posterior.base import Predictive
 from dialogue.training import metrics
-from dialogue.training.corpus import Corpus
+from dialogue.training.corpus import with_hints
 from dialogue.training.memory import peak_mb, return_freed_memory
 from dialogue.training.tables import read_examples
 from dialogue.training.trainer import train_model
@@ -80,7 +80,7 @@ def evaluate_nlu(
     """
     config = load_config(project) if (project / CONFIG_FILE).exists() else Config()
     examples = read_examples(train)
-    corpus = Corpus(tuple(e.text for e in examples), tuple(e.intent for e in examples))
+    corpus = with_hints([e.text for e in examples], [e.intent for e in examples], {})
     tested = read_examples(test) + outside(oos)
     return_freed_memory()
     with tempfile.TemporaryDirectory() as nothing:
@@ -95,7 +95,7 @@ def evaluate_nlu(
     return {
         **in_scope(scored),
         **metrics.ranking(scored.predictive.unknown[scored.known], scored.predictive.unknown[~scored.known]),
-        **decided(model, scored, tuning_set(model, valid, valid_oos)),
+        **decided(model, scored, tuning_set(model, valid, valid_oos, cache)),
         "train_cpu_seconds": cpu,
         "train_wall_seconds": wall,
         "peak_mb": peak_mb(),
@@ -136,15 +136,15 @@ def in_scope(scored: Scored) -> dict[str, float]:
     }
 
 
-def tuning_set(model: Model, valid: Path | None, valid_oos: Path | None) -> tuple[Any, Any, Any]:
+def tuning_set(model: Model, valid: Path | None, valid_oos: Path | None, cache: Path | None) -> tuple[Any, Any, Any]:
     """Scores to tune a threshold on: of in-scope messages, whether they are right, of out-of-scope messages."""
     left_out = model.head.left_out
     known, right, unknown = left_out.known, left_out.right, left_out.unknown
     if valid is not None:
-        held_out = score(model, read_examples(valid))
+        held_out = score(model, read_examples(valid), cache)
         known, right = held_out.score, held_out.right
     if valid_oos is not None:
-        unknown = score(model, outside(valid_oos)).score
+        unknown = score(model, outside(valid_oos), cache).score
     return known, right, unknown
 
 

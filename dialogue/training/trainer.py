@@ -24,7 +24,7 @@ from encoders.features import Utterance
 from encoders.tokenizer import tokenize
 
 Progress = Callable[[str, int, int], None]
-HINT_LOOSENESS = 4.0  # a description is worth a quarter of an example
+HINT_LOOSENESS = 2.0  # a name or description is worth half an example
 START: Mapping[str, ViewKernel] = {
     "bert": ViewKernel(1.0, 3.0),
     "onehot": ViewKernel(0.2, 1.0),
