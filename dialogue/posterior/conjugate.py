@@ -64,7 +64,7 @@ class ConjugatePosterior:
             posterior.scale_ = float(learned["scale"])
             posterior.samples_, posterior.seed_ = int(learned["samples"]), int(learned["seed"])
             posterior.classes_ = int(learned["classes"])
-        except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        except (OSError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{folder / FILE} is missing or damaged: {error}") from error
         return posterior
 
@@ -77,14 +77,17 @@ def softmax_draws(mean: FloatArray, deviation: FloatArray, z: FloatArray, scale:
 
 @lru_cache(maxsize=8)
 def gaussian_draws(samples: int, classes: int, seed: int) -> FloatArray:
-    """Standard normal draws [S, K]: scrambled Sobol points with their mirror images, so that their mean is zero."""
-    half = (samples + 1) // 2
+    """Standard normal draws [S, K]: scrambled Sobol points with their mirror images, so that their mean is zero.
+
+    Where S is odd one draw is zero itself.
+    """
+    half = samples // 2
     columns = min(classes, qmc.Sobol.MAXDIM)
     points = qmc.Sobol(columns, seed=seed).random(1 << (half - 1).bit_length())[:half]
     z = norm.ppf(np.clip(points, 1e-6, 1 - 1e-6))
     if classes > columns:
         z = np.concatenate([z, np.random.default_rng(seed).standard_normal((half, classes - columns))], axis=1)
-    return np.concatenate([z, -z])[:samples].astype(np.float32)
+    return np.concatenate([z, -z, np.zeros((samples % 2, classes))]).astype(np.float32)
 
 
 def calibrate(example_out: LeftOut, labels: IntArray, amplitude: float, seed: int) -> float:

@@ -187,10 +187,11 @@ def left_out_scores(fit: Fit, unknown: Unknown, prior: float, scale: float) -> L
         known = softmax(scale * mean, axis=1).max(axis=1)
         return ((1 - unknown.at(mean, nearest, prior)) * known).astype(np.float32)  # type: ignore[no-any-return]
 
+    alone = fit.process.alpha.shape[1] == 1  # leaving out the only intent leaves none to be sure of
     return LeftOutScores(
         known=top(fit.example_out.mean, fit.example_out.nearest),
         right=fit.example_out.mean.argmax(axis=1) == labels,
-        unknown=top(fit.intent_out.mean, fit.intent_out.nearest),
+        unknown=np.zeros(len(labels), np.float32) if alone else top(fit.intent_out.mean, fit.intent_out.nearest),
     )
 
 

@@ -64,7 +64,10 @@ def features(mean: FloatArray, nearest: FloatArray) -> FloatArray:
 
 
 def fit_unknown(fit: Fit) -> Unknown:
-    """Logistic regression of left-out intents against left-out examples, pulled towards the default weights."""
+    """Logistic regression of left-out intents against left-out examples, pulled towards the default weights.
+
+    Neither evidence may ever speak for the unknown: more alike is never less known.
+    """
     labels: IntArray = fit.process.labels
     known = np.bincount(labels)[labels] > 1  # an example alone in its intent is left out as unknown already
     if len(np.unique(labels[known])) < FEWEST_INTENTS:
@@ -86,5 +89,5 @@ def fit_unknown(fit: Fit) -> Unknown:
         pull = w - centre
         return value + 0.5 * PRIOR_STRENGTH * float(pull @ pull), gradient + PRIOR_STRENGTH * pull
 
-    found = minimize(loss, centre, jac=True, method="L-BFGS-B")
+    found = minimize(loss, centre, jac=True, method="L-BFGS-B", bounds=((None, None), (None, 0), (None, 0)))
     return Unknown((float(found.x[0]), float(found.x[1]), float(found.x[2])))

@@ -44,6 +44,9 @@ def weigh(views: Views, labels: IntArray, start: Mapping[str, ViewKernel], *, se
         labels: [N].
         start: the prior's centre; also what is returned when no intent has two texts.
         seed: of the sample.
+
+    Raises:
+        FloatingPointError: if a view holds a NaN.
     """
     repeated = np.flatnonzero(np.bincount(labels)[labels] > 1)
     if len(repeated) < 4 or len(np.unique(labels[repeated])) < 2:
@@ -53,6 +56,8 @@ def weigh(views: Views, labels: IntArray, start: Mapping[str, ViewKernel], *, se
     _, y = np.unique(labels[rows], return_inverse=True)
     names = list(start)
     cosine = torch.stack([torch.from_numpy(cosines(some[name], some[name])) for name in names])  # [V, n, n]
+    if not torch.isfinite(cosine).all():
+        raise FloatingPointError("a view of the training texts holds a number that is not finite")
     with torch.random.fork_rng(devices=[]):
         return maximise(cosine, torch.from_numpy(y), names, start)
 
