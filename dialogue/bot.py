@@ -84,8 +84,13 @@ class Bot:
 
     @property
     def intents(self) -> tuple[str, ...]:
-        """Every intent of the domain, in its order."""
-        return tuple(self._domain.intents)
+        """Every intent of the domain, in its order; a retrieval intent as its answers, such as `faq/wifi`."""
+        answers = self._domain.retrieval
+        return tuple(
+            full
+            for name in self._domain.intents
+            for full in ([f"{name}/{key}" for key in answers[name]] if name in answers else [name])
+        )
 
     def handle(self, message: Message) -> TurnResult:
         """Run the turn that answers a message and store it whole, or not at all.

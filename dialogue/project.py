@@ -6,7 +6,7 @@ import hashlib
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ import dialogue
 from dialogue.bot import Bot
 from dialogue.config import CONFIG_FILE, Config, load_config
 from dialogue.domain import Domain
-from dialogue.errors import ModelError, TrainingError, suggestion
+from dialogue.errors import ModelError, ProjectError, TrainingError, suggestion
 from dialogue.training.data import TrainingData, read_data, training_files
 from dialogue.training.folder import FORMAT, Manifest, current_version, read_manifest, write_version
 from dialogue.training.memory import peak_mb, return_freed_memory
@@ -23,7 +23,9 @@ from dialogue.training.memory import peak_mb, return_freed_memory
 if TYPE_CHECKING:
     from dialogue.actions.dispatch import Dispatcher
     from dialogue.model import Model
+    from dialogue.training.corpus import Corpus
     from policies.chain import Chain
+    from policies.types import Story
 
 Progress = Callable[[str, int, int], None]
 TAUGHT = "taught.yml"
@@ -78,13 +80,17 @@ def train(
     if not force and version is not None and usable(version) == print_:
         return TrainingSummary(version, True, 0, 0, 0.0, 0.0, 0.0, (f"The model in {version} is up to date.",))
     return_freed_memory()
+    from dialogue.training.corpus import build_corpus
+
     cpu, wall = time.process_time(), time.perf_counter()
     data = read_data(config.data_paths)
-    model, policies = learn(config, data, progress)
+    refuse_errors(config, data)
+    corpus = build_corpus(data)
+    model, policies = learn(config, corpus, data.stories, progress)
     facts: dict[str, Any] = {
         "name": config.name,
         "language": config.language,
-        "examples": len(model.head.process.labels),
+        "examples": corpus.hints.count(False),
         "intents": len(model.meaning.intents),
         "cpu_seconds": round(time.process_time() - cpu, 2),
         "wall_seconds": round(time.perf_counter() - wall, 2),
@@ -106,15 +112,22 @@ def train(
     )
 
 
-def learn(config: Config, data: TrainingData, progress: Progress) -> tuple[Model, Chain]:
+def refuse_errors(config: Config, data: TrainingData) -> None:
+    """Stop at what `starfold validate` calls an error. Raises `ProjectError` with all of them."""
+    from dialogue.training.validate import validate
+
+    if errors := [problem for problem in validate(config, data) if problem.is_error]:
+        raise ProjectError(errors)
+
+
+def learn(config: Config, corpus: Corpus, stories: Sequence[Story], progress: Progress) -> tuple[Model, Chain]:
     """Train the model and the policies."""
     from dialogue.plugins import build_policies
-    from dialogue.training.corpus import build_corpus
     from dialogue.training.trainer import train_model
     from policies.chain import Chain
 
-    policies = Chain(build_policies(config)).fit(data.stories, seed=config.seed)
-    return train_model(config, build_corpus(data), progress), policies
+    policies = Chain(build_policies(config)).fit(stories, seed=config.seed)
+    return train_model(config, corpus, progress), policies
 
 
 def write(folder: Path, model: Model, policies: Chain, domain: Domain) -> None:
@@ -192,7 +205,8 @@ def teach(project: Path, text: str, intent: str) -> None:
     """One more example: written into the training data, and learned without training anew.
 
     Raises:
-        TrainingError: if the text is blank, or the model has no such intent.
+        TrainingError: if the text is blank or an example of something else, or the model has no such intent.
+        ProjectError: if bot.yml or the data are wrong.
         ModelError: if there is no model.
     """
     from dialogue.training.taught import append_example
@@ -207,11 +221,21 @@ def teach(project: Path, text: str, intent: str) -> None:
         raise TrainingError(f"no intent {intent!r} to teach{suggestion(intent, model.meaning.classes)}")
     if not text.strip():
         raise TrainingError("a blank text teaches nothing")
+    refuse_contradiction(read_data(config.data_paths), text, intent)
     fresh = manifest.fingerprint == fingerprint(config)
     taught = model.teach(text, intent)
     append_example(config.data_paths[0], text, intent)
     renewed = Manifest(fingerprint(config) if fresh else manifest.fingerprint, manifest.facts)
     write_version(config.model_path, renewed, lambda place: write(place, taught, policies, domain))
+
+
+def refuse_contradiction(data: TrainingData, text: str, intent: str) -> None:
+    """Raises `TrainingError` if the data have the text for another intent: nothing could be trained from both."""
+    from policies.history import plain
+
+    for example in data.examples:
+        if example.intent != intent and plain(example.text) == plain(text):
+            raise TrainingError(f"{text!r} is an example of {example.intent!r}, in {example.where}; change it there")
 
 
 def usable(version: Path) -> str | None:

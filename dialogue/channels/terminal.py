@@ -165,7 +165,8 @@ class TerminalChat:
     def _is_shortcut(self, line: str) -> bool:
         """Whether it sends an intent directly, as buttons do: `/greet`, `/faq/wifi`, `/inform{"people": 2}`."""
         match = SHORTCUT.fullmatch(line)
-        return match is not None and match["name"].partition("/")[0] in (*self.intents, *DEFAULT_INTENTS)
+        known = {name.partition("/")[0] for name in (*self.intents, *DEFAULT_INTENTS)}
+        return match is not None and match["name"].partition("/")[0] in known
 
 
 def line_editor(history: Path) -> PromptSession[str]:

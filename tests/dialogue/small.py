@@ -30,7 +30,7 @@ actions: [action_wait]
 nlu:
   - {intent: greet, examples: "- hello\\n- hello there\\n- hi\\n- hi there\\n- good morning\\n"}
   - {intent: goodbye, examples: "- bye\\n- goodbye\\n- see you\\n- see you later\\n- bye bye\\n"}
-  - {intent: weather, examples: "- will it rain\\n- is it sunny\\n- weather today\\n- how is the weather\\n"}
+  - {intent: weather, examples: "- will it rain\\n- is it sunny\\n- weather today\\n- how is the weather\\n- rain\\n"}
   - {intent: wait, examples: "- wait\\n- please wait\\n- wait a moment\\n- hold on\\n- hang on a moment\\n"}
 """
 ACTIONS = '''
