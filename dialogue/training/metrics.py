@@ -44,7 +44,7 @@ def ranking(unknown_in: Array, unknown_out: Array) -> dict[str, float | None]:
 
     truth = np.concatenate([np.zeros(len(unknown_in)), np.ones(len(unknown_out))])
     score = np.concatenate([unknown_in, unknown_out])
-    threshold = np.quantile(unknown_out, 0.05, method="lower")
+    threshold = np.sort(unknown_out)[len(unknown_out) // 20]  # the highest that 95 % reach
     return {
         "oos_auroc": float(roc_auc_score(truth, score)),
         "oos_aupr": float(average_precision_score(truth, score)),
@@ -55,21 +55,24 @@ def ranking(unknown_in: Array, unknown_out: Array) -> dict[str, float | None]:
 def best_threshold(known: Array, right: Array, unknown: Array) -> float:
     """The score from which to answer with the highest mean of in-scope accuracy and out-of-scope recall.
 
-    Without out-of-scope scores that mean is in-scope accuracy, and the threshold the lowest score of a right answer.
+    The highest such score: without out-of-scope scores it is the lowest of a right answer.
     """
     steps = np.unique(np.concatenate([known, unknown]))
     hits = np.sort(known[right])
     accuracy = (len(hits) - np.searchsorted(hits, steps, side="left")) / len(known)
     recall = np.searchsorted(np.sort(unknown), steps, side="left") / max(1, len(unknown))
-    return float(steps[int(np.argmax(accuracy + recall))])
+    total = accuracy + recall
+    return float(steps[np.flatnonzero(total == total.max())[-1]])
 
 
 def threshold_for_error(score: Array, right: Array, most: float) -> float:
     """The lowest score from which answers err at most so often; above every score when there is none."""
     order = np.argsort(-score, kind="stable")
+    falling = score[order]
     errors = np.cumsum(~right[order]) / np.arange(1, len(order) + 1)
-    fine = np.flatnonzero(errors <= most)
-    return float(score[order][fine[-1]]) if len(fine) else float("inf")
+    whole = np.append(falling[1:] < falling[:-1], True)  # equal scores are answered together or not at all
+    fine = np.flatnonzero(whole & (errors <= most))
+    return float(falling[fine[-1]]) if len(fine) else float("inf")
 
 
 def aurc(score: Array, right: Array) -> float:
