@@ -89,8 +89,12 @@ class Model:
         return belief
 
     def predict(self, texts: Sequence[str], cache: Path | None = None) -> Predictive:
-        """The posterior predictive of many texts over the classes of `meaning`; pretrained features from `cache`."""
-        return self.head.predict(self.views([tokenize(text, self.language) for text in texts], cache=cache))
+        """The posterior predictive, without draws, of many texts over the classes of `meaning`.
+
+        Features of pretrained encoders are taken from the folder `cache` if there is one.
+        """
+        views = self.views([tokenize(text, self.language) for text in texts], cache=cache)
+        return self.head.predict(views, keep_draws=False)
 
     def select(self, context: str, candidates: Sequence[str]) -> tuple[Candidate, ...]:
         """Rank free answers to a context by the dual encoder, most probable first.

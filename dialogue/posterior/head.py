@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -59,11 +59,11 @@ class Head:
     evidence: float
     left_out: LeftOutScores
 
-    def predict(self, views: Views) -> Predictive:
-        """The posterior predictive of B texts from their views."""
-        n = count(views)
-        blocks = (take(views, slice(i, i + BLOCK)) for i in range(0, max(n, 1), BLOCK))
-        parts = [self.predict_rows(self.process.rows(block)) for block in blocks]
+    def predict(self, views: Views, *, keep_draws: bool = True) -> Predictive:
+        """The posterior predictive of B texts from their views; without its draws on request, which are large."""
+        blocks = (take(views, slice(i, i + BLOCK)) for i in range(0, max(count(views), 1), BLOCK))
+        found = (self.predict_rows(self.process.rows(block)) for block in blocks)
+        parts = [part if keep_draws else replace(part, draws=part.draws[:0]) for part in found]
         joined = {
             name: np.concatenate([getattr(part, name) for part in parts], axis=1 if name == "draws" else 0)
             for name in Predictive.__slots__

@@ -87,7 +87,7 @@ def evaluate_nlu(
         config = config.model_copy(update={"cache": str(cache or nothing)})
         cpu, wall = time.process_time(), time.perf_counter()
         model = train_model(config, corpus)
-        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        cpu, wall, peak = time.process_time() - cpu, time.perf_counter() - wall, peak_mb()
         scored = score(model, tested, config.cache_path)
     if not scored.known.any():
         raise TrainingError(f"no message of {test} has an intent of {train}")
@@ -98,7 +98,7 @@ def evaluate_nlu(
         **decided(model, scored, tuning_set(model, valid, valid_oos, cache)),
         "train_cpu_seconds": cpu,
         "train_wall_seconds": wall,
-        "peak_mb": peak_mb(),
+        "peak_mb": peak,
         "ms_per_message_p50": p50,
         "ms_per_message_p95": p95,
         "train_size": len(examples),
