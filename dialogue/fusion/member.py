@@ -18,7 +18,7 @@ import numpy as np
 
 from dialogue.fusion.units import Seen, Units, lay_flat
 from dialogue.posterior.arrays import load_arrays, save_arrays
-from dialogue.posterior.kernel import IntArray, View, unit
+from dialogue.posterior.kernel import IntArray, View, join, take, unit
 from encoders.base import Encoder
 from encoders.catalog import resolve
 from encoders.features import Utterance
@@ -95,10 +95,7 @@ def average(views: Sequence[Mapping[str, View]]) -> dict[str, View]:
 
 def out_of_fold(views: Sequence[Mapping[str, View]], fold: IntArray) -> dict[str, View]:
     """Each training text's views by the member that did not see it: `views[m]` are of the texts with `fold` m."""
-    joined: dict[str, View] = {}
-    for name in views[0] if views else ():
-        whole = np.zeros((len(fold), views[0][name].shape[1]), np.float32)
-        for m, view in enumerate(views):
-            whole[fold == m] = view[name]
-        joined[name] = whole
-    return joined
+    if not views:
+        return {}
+    rows = np.concatenate([np.flatnonzero(fold == m) for m in range(len(views))])
+    return take(join(views), np.argsort(rows))

@@ -47,6 +47,7 @@ class FusionConfig:
         encoder_dropout: probability that one encoder's view of a whole batch is dropped in training, so that none leans
             on another.
         epsilon: of the layer norms.
+        activation: of the blocks' inner layer: "gelu", "gelu_new" or "relu".
         pretrained: whether the layers continue a pretrained encoder; decides where the gates start.
         words: width of each encoder's word vectors; `sentences`: of its sentence vectors.
     """
@@ -61,6 +62,7 @@ class FusionConfig:
     pretrained: bool
     words: Mapping[str, int]
     sentences: Mapping[str, int]
+    activation: str = "gelu"
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Block(nn.Module):
     def __init__(self, config: FusionConfig) -> None:
         super().__init__()
         h = config.hidden
-        self.heads, self.dropout = config.heads, config.dropout
+        self.heads, self.dropout, self.activation = config.heads, config.dropout, config.activation
         self.query, self.key, self.value = nn.Linear(h, h), nn.Linear(h, h), nn.Linear(h, h)
         self.attended = nn.Linear(h, h)
         self.attended_norm = nn.LayerNorm(h, eps=config.epsilon)
@@ -99,13 +101,18 @@ class Block(nn.Module):
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=p)  # [B, h, S, H / h]
         mixed = mixed.transpose(1, 2).flatten(2)  # [B, S, H]
         x = self.attended_norm(x + F.dropout(self.attended(mixed), p))  # [B, S, H]
-        wide = F.gelu(self.widen(x))  # [B, S, F]
+        wide = activate(self.activation, self.widen(x))  # [B, S, F]
         return self.narrow_norm(x + F.dropout(self.narrow(wide), p))  # type: ignore[no-any-return]  # [B, S, H]
 
     def split(self, x: Tensor) -> Tensor:
         """[B, S, H] -> [B, h, S, H / h]."""
         b, s, h = x.shape
         return x.view(b, s, self.heads, h // self.heads).transpose(1, 2)
+
+
+def activate(name: str, x: Tensor) -> Tensor:
+    """An activation by its name in a BERT configuration."""
+    return F.relu(x) if name == "relu" else F.gelu(x, approximate="tanh" if name == "gelu_new" else "none")
 
 
 class Gate(nn.Module):

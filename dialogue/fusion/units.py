@@ -144,12 +144,14 @@ def padded_words(view: Seen, rows: IntArray) -> FloatArray:
 def narrow(view: Seen) -> Seen:
     """A sparse view through a fixed random projection, which keeps inner products (Johnson and Lindenstrauss 1984).
 
-    It spares the fusion a matrix as large as a vocabulary. Dense views stay as they are.
+    It spares the fusion a matrix as large as a vocabulary. What is dense stays as it is.
     """
-    if not isinstance(view.words, csr_matrix):
-        return view
-    sentence = view.sentence @ projection(view.sentence.shape[1])
-    return Seen(view.words @ projection(view.words.shape[1]), view.starts, sentence)
+    return Seen(project(view.words), view.starts, project(view.sentence))
+
+
+def project(rows: View) -> FloatArray:
+    """Sparse rows [N, D] as dense rows [N, NARROW]."""
+    return rows @ projection(rows.shape[1]) if isinstance(rows, csr_matrix) else rows
 
 
 @lru_cache(maxsize=8)

@@ -99,6 +99,7 @@ def tune(
             heads=top.heads,
             feed_forward=top.feed_forward,
             epsilon=top.epsilon,
+            activation=top.activation,
             layers=len(top.layers) or section.layers,
             dropout=section.dropout,
             encoder_dropout=section.encoder_dropout,
@@ -130,6 +131,7 @@ class Top:
     heads: int = 4
     feed_forward: int = 256
     epsilon: float = 1e-12
+    activation: str = "gelu"
 
 
 def continued_layers(encoders: EncoderSet) -> Top:
@@ -142,4 +144,4 @@ def continued_layers(encoders: EncoderSet) -> Top:
     assert found is not None
     layers = list(found.layers)
     feed_forward = layers[0]["intermediate.dense.weight"].shape[0]
-    return Top(layers, encoder.dim, found.heads, feed_forward, found.epsilon)
+    return Top(layers, encoder.dim, found.heads, feed_forward, found.epsilon, found.activation)
