@@ -13,6 +13,8 @@ from typing import Any
 from encoders.features import Utterance
 from policies.types import Entity
 
+WORDLIKE = "[0-9A-Za-z_\u00c0-\u024f\u0370-\u052f]"  # of scripts that put spaces between words and none inside
+
 
 @dataclass(frozen=True)
 class EntityTables:
@@ -56,9 +58,18 @@ class EntityTables:
 
 
 def alternatives(entries: tuple[str, ...]) -> str:
-    """One pattern for a lookup table, longest entry first; a Latin entry matches whole words only."""
-    ordered = sorted(entries, key=len, reverse=True)
-    return "|".join(rf"\b{re.escape(e)}\b" if e.isascii() else re.escape(e) for e in ordered)
+    """One pattern for a lookup table, longest entry first.
+
+    An entry that begins or ends with a Latin, Greek or Cyrillic letter or a digit does not match within a longer word.
+    """
+    return "|".join(whole(entry) for entry in sorted(entries, key=len, reverse=True))
+
+
+def whole(entry: str) -> str:
+    """The pattern of one entry."""
+    before = f"(?<!{WORDLIKE})" if re.match(WORDLIKE, entry[:1]) else ""
+    after = f"(?!{WORDLIKE})" if re.match(WORDLIKE, entry[-1:]) else ""
+    return before + re.escape(entry) + after
 
 
 def find_entities(utterance: Utterance, tables: EntityTables) -> tuple[Entity, ...]:
