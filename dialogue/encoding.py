@@ -52,7 +52,7 @@ class EncoderSet:
             if isinstance(encoder, BertEncoder):
                 layers = self.continued.layers if self.continued and self.continued.name == name else 0
                 records = pretrained(encoder, utterances, layers, cache)
-                seen[name] = flatten(records, encoder.dim)
+                seen[name] = flatten(records) if records else see(encoder, utterances)
                 below = lower(records, utterances) if layers else below
             else:
                 seen[name] = see(encoder, utterances)
@@ -81,10 +81,10 @@ def pretrained(
     return split(*encoder.forward(utterances, layers))
 
 
-def flatten(records: Sequence[Encoded], width: int) -> Seen:
-    """Records as one flat view."""
+def flatten(records: Sequence[Encoded]) -> Seen:
+    """Records, one at least, as one flat view."""
     lengths = [len(record.words) for record in records]
-    words = np.concatenate([record.words.reshape(-1, width) for record in records]) if records else np.zeros((0, width))
+    words = np.concatenate([record.words for record in records])
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     return Seen(words, starts, unit(np.stack([record.sentence for record in records])))
 
