@@ -109,11 +109,27 @@ def events(happened: Iterable[Event]) -> RenderableType:
     """The conversation's events, oldest first: number, name, and every field that says something."""
     table = grid(3)
     for number, event in enumerate(happened, start=1):
-        fields = event.as_dict()
-        told = {key: fields[key] for key in fields if key not in ("event", "timestamp", "metadata", "parse_data")}
-        shown = "  ".join(f"{key}={_json(value)}" for key, value in told.items() if value not in (None, {}, [], False))
+        shown = "  ".join(f"{key}={_json(value)}" for key, value in _told(event).items())
         table.add_row(plain(f"{number:>3}", "dim"), plain(event.wire, "bold"), plain(shown))
     return Padding(table, INDENT) if table.row_count else plain("no events", "dim")
+
+
+def _told(event: Event) -> Mapping[str, Any]:
+    """The fields of an event that say something; of what was understood, the intent."""
+    fields = event.as_dict()
+    told = {key: fields[key] for key in fields if key not in ("event", "timestamp", "metadata", "parse_data")}
+    understood = fields.get("parse_data", {}).get("intent", {})
+    return _filled({**told, "intent": understood.get("name")})
+
+
+def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is empty, also inside; a confidence with three digits."""
+    inner: dict[str, Any] = {
+        key: _filled(value) if isinstance(value, Mapping) else value for key, value in values.items()
+    }
+    if isinstance(inner.get("confidence"), float):
+        inner["confidence"] = round(inner["confidence"], 3)
+    return {key: value for key, value in inner.items() if value is not False and value not in (None, {}, [])}
 
 
 def _belief(belief: Belief, room: int = BAR) -> RenderableType:

@@ -50,6 +50,8 @@ def _reset(chat: TerminalChat, _: str) -> None:
 def _teach(chat: TerminalChat, intent: str) -> None:
     if not intent:
         return chat.complain("/teach needs the name of an intent")
+    if answers := [name for name in chat.intents if name.startswith(f"{intent}/")]:
+        return chat.complain(f"{intent} has an answer for each question: name one, such as {answers[0]}")
     if intent not in chat.intents:
         return chat.complain(f"no intent {intent!r}{suggestion(intent, chat.intents)}")
     if not chat.heard:

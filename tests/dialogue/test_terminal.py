@@ -17,6 +17,7 @@ from dialogue.channels import explain
 from dialogue.channels.slash import ChatCompleter
 from dialogue.channels.terminal import TerminalChat, line_editor
 from dialogue.errors import StoreError
+from dialogue.events import ActionExecuted, BotUttered, SlotSet, UserUttered
 from dialogue.message import Message, Reply
 from policies.types import Belief, Candidate
 from tests.dialogue.chatting import FakeBot
@@ -187,6 +188,29 @@ def test_reset_forgets_the_conversation(tmp_path):
     assert "nothing to explain yet" in shown
     assert chat.bot.heard[-1].text == "1"
     assert [event.wire for event in chat.bot.tracker("ada").events] == ["user", "action", "slot", "bot"]
+
+
+def test_events_leave_out_what_is_empty():
+    happened = (
+        UserUttered(text="hi", parse_data={"intent": {"name": "greet", "confidence": 0.9}}),
+        ActionExecuted(name="utter_greet", policy="rules", confidence=0.98765),
+        SlotSet(name="people", value=0),
+        BotUttered(text="Hello!", data={"buttons": [{"title": "Yes", "payload": "/affirm"}], "image": None}),
+    )
+    shown = drawn(explain.events(happened), 200)
+    assert "intent=greet" in shown
+    assert "confidence=0.988" in shown
+    assert "value=0" in shown
+    assert 'data={"buttons": [{"title": "Yes", "payload": "/affirm"}]}' in shown
+
+
+def test_a_retrieval_intent_is_taught_by_its_answer(tmp_path):
+    taught = []
+    with chatting(tmp_path, teach=lambda text, intent: taught.append((text, intent)) or FakeBot()) as (chat, typed):
+        chat.intents = ("greet", "faq/wifi", "faq/pets")
+        shown = typed("is there internet\r/teach faq\r/teach faq/wifi\r" + QUIT)
+    assert "name one, such as faq/wifi" in shown
+    assert taught == [("is there internet", "faq/wifi")]
 
 
 def test_teach_takes_the_last_message_and_the_chat_goes_on_with_the_new_bot(tmp_path):
