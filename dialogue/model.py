@@ -14,6 +14,7 @@ import numpy as np
 
 from dialogue.encoding import Continued, EncoderSet
 from dialogue.entities import EntityTables, find_entities
+from dialogue.errors import suggestion
 from dialogue.fusion.member import Member, average
 from dialogue.fusion.units import Units
 from dialogue.posterior.base import Predictive
@@ -25,6 +26,7 @@ from encoders.tokenizer import tokenize
 from policies.types import Belief, Candidate
 
 FILE = "model.json"
+SMALLEST = np.float32(1e-30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,8 @@ class Model:
         Raises:
             ValueError: if the class is not one of `meaning`.
         """
+        if name not in self.meaning.classes:
+            raise ValueError(f"there is no intent {name!r}{suggestion(name, self.meaning.classes)}")
         views = self.views([tokenize(text, self.language)])
         head = self.head.teach(views, self.meaning.classes.index(name))
         return Model(self.language, self.encoders, self.members, head, self.meaning, self.entities)
@@ -159,7 +163,8 @@ class Model:
 
     def answers(self, draws: FloatArray, numbers: Sequence[int]) -> tuple[Candidate, ...]:
         """The answers of one retrieval intent from draws [S, A] of their probabilities."""
-        share = draws / np.maximum(draws.sum(axis=1, keepdims=True), 1e-12)
+        draws = draws + SMALLEST  # where none of them is likely at all, none is preferred
+        share = draws / draws.sum(axis=1, keepdims=True)
         found = [self.candidate(self.meaning.classes[n], share[:, i]) for i, n in enumerate(numbers)]
         return tuple(sorted(found, key=lambda candidate: -candidate.mean))
 

@@ -31,7 +31,7 @@ START: Mapping[str, ViewKernel] = {
     "word2vec": ViewKernel(0.03, 3.0),
     "fasttext": ViewKernel(0.03, 3.0),
     "gru": ViewKernel(0.03, 3.0),
-    FUSION_VIEW: ViewKernel(1.0, 3.0),
+    FUSION_VIEW: ViewKernel(1.0, 3.0),  # one that continues a pretrained encoder
 }
 START_OTHER = ViewKernel(0.1, 3.0)
 
@@ -70,13 +70,15 @@ def train_model(config: Config, corpus: Corpus, progress: Progress = lambda stag
     members, fitted = train_members(config, material, encoders, learners, progress)
     progress("weigh", 0, 1)
     views.update(fitted)
-    kinds = {**encoders.types, **{n: config.encoders[n].type for n in learners}, FUSION_VIEW: FUSION_VIEW}
+    kinds = {**encoders.types, **{n: config.encoders[n].type for n in learners}}
+    if encoders.continued is not None:
+        kinds[FUSION_VIEW] = FUSION_VIEW
     head = fit_head(
         head_config(config),
         views,
         labels,
         len(meaning.classes),
-        {name: START.get(kinds[name], START_OTHER) for name in views},
+        {name: START.get(kinds.get(name, ""), START_OTHER) for name in views},
         seed=config.seed,
         looseness=np.where(np.array(corpus.hints or (False,) * len(labels)), HINT_LOOSENESS, 1.0).astype(np.float32),
     )
