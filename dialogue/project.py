@@ -15,7 +15,7 @@ import dialogue
 from dialogue.bot import Bot
 from dialogue.config import CONFIG_FILE, Config, load_config
 from dialogue.domain import Domain
-from dialogue.errors import ModelError, ProjectError, TrainingError, suggestion
+from dialogue.errors import ActionError, ModelError, ProjectError, TrainingError, suggestion
 from dialogue.training.data import TrainingData, read_data, training_files
 from dialogue.training.folder import FORMAT, Manifest, current_version, read_manifest, write_version
 from dialogue.training.memory import peak_mb, return_freed_memory
@@ -191,11 +191,17 @@ def read(config: Config, version: Path) -> tuple[Model, Chain, Domain]:
 
 
 def actions(config: Config, domain: Domain) -> Dispatcher:
-    """The bot's actions: the built-in ones and those of its own Python file."""
+    """The bot's actions: the built-in ones and those of its own Python file.
+
+    Raises:
+        ActionError: if an action server is named, which this version cannot call yet.
+    """
     from dialogue.actions.dispatch import all_actions
     from dialogue.actions.local import LocalActions
     from dialogue.actions.respond import Responder
 
+    if config.actions is not None and not config.actions.endswith(".py"):
+        raise ActionError(f"{config.where('actions')}: an action server cannot be called yet; name a Python file")
     responder = Responder(random.Random(config.seed))  # noqa: S311 (chooses among wordings)
     custom = [LocalActions(config.project / config.actions, responder)] if config.actions else []
     return all_actions(domain, responder, custom=custom, language=config.language)

@@ -1,6 +1,6 @@
 """The ladder: every encoder alone with logistic regression, their late average, and the fused bot.
 
-    python -m tests.bench.ladder                              the whole, about an hour on two cores
+    python -m tests.bench.ladder                              the whole, about two hours on two cores
     python -m tests.bench.ladder --only clinc150/10           one data set and size
     python -m tests.bench.ladder --only clinc150/10 --rung fusion
 
