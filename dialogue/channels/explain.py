@@ -115,11 +115,13 @@ def events(happened: Iterable[Event]) -> RenderableType:
 
 
 def _told(event: Event) -> Mapping[str, Any]:
-    """The fields of an event that say something; of what was understood, the intent."""
+    """The fields of an event that say something; of what was understood, the most probable intent."""
     fields = event.as_dict()
     told = {key: fields[key] for key in fields if key not in ("event", "timestamp", "metadata", "parse_data")}
-    understood = fields.get("parse_data", {}).get("intent", {})
-    return _filled({**told, "intent": understood.get("name")})
+    intent = fields.get("parse_data", {}).get("intent", {})
+    if intent.get("name"):
+        told["intent"] = f"{intent['name']} {intent.get('confidence', 0.0):.3f}"
+    return _filled(told)
 
 
 def _filled(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -198,7 +198,7 @@ def test_events_leave_out_what_is_empty():
         BotUttered(text="Hello!", data={"buttons": [{"title": "Yes", "payload": "/affirm"}], "image": None}),
     )
     shown = drawn(explain.events(happened), 200)
-    assert "intent=greet" in shown
+    assert "intent=greet 0.900" in shown
     assert "confidence=0.988" in shown
     assert "value=0" in shown
     assert 'data={"buttons": [{"title": "Yes", "payload": "/affirm"}]}' in shown
