@@ -36,6 +36,8 @@ def test_patterns_and_tables_find_what_they_name_in_order() -> None:
 def test_the_longer_find_wins_and_finds_do_not_overlap() -> None:
     assert found("in New York or York", TABLES) == [("city", "New York", "New York"), ("city", "York", "York")]
     assert found("KH-4821", TABLES) == [("ticket", "KH-4821", "KH-4821")]
+    tables = EntityTables(lookups={"short": ("a b",), "long": ("b c d",)})
+    assert found("a b c d", tables) == [("long", "b c d", "b c d")]
 
 
 def test_of_finds_of_one_length_the_earlier_wins() -> None:

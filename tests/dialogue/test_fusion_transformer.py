@@ -174,6 +174,17 @@ def test_a_word_s_units_reach_its_own_subwords_only() -> None:
     assert changed.tolist() == [False, False, True, False]
 
 
+def test_special_tokens_and_padding_get_no_word(folder: Path) -> None:
+    encoders = encoder_set(folder, 1)
+    units = see(encoders)
+    fusion = continued(encoders, units).eval()
+    open_gates(fusion)
+    batch = collate(units, np.array([0, 1]), 32, ["words"])
+    reached = fusion.word_units(batch).abs().sum(-1) > 0
+    assert torch.equal(reached, batch.word_of >= 0)
+    assert not reached[:, 0].any()
+
+
 def test_encoders_are_dropped_whole_in_training_only() -> None:
     units, fusion = scratch()
     fusion = Fusion(replace(SCRATCH, encoder_dropout=1.0))
