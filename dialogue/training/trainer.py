@@ -115,9 +115,10 @@ def fit_encoders(
     learners = tuple(name for name, encoder in built.items() if encoder.supervised)
     fitted: dict[str, Encoder] = {}
     for done, (name, encoder) in enumerate(built.items()):
-        progress(f"encoder {name}", done, len(built))
+        progress("encoders", done, len(built))
         if not encoder.supervised:
             fitted[name] = encoder.fit(utterances, classes, seed=config.seed)
+    progress("encoders", len(built), len(built))
     types = {name: config.encoders[name].type for name in fitted}
     return EncoderSet(fitted, types, to_continue(fitted, config.fusion)), learners
 
