@@ -159,7 +159,7 @@ def test_progress_is_told_in_order_and_to_the_end(tmp_path: Path) -> None:
     made = config(tmp_path, encoders={"words": "onehot"}, fusion={"epochs": 1})
     train_model(made, corpus(8), lambda *progress: told.append(progress))
     stages = list(dict.fromkeys(stage for stage, _, _ in told))
-    assert stages == ["encoder words", "look", "fusion 1 of 2", "fusion 2 of 2", "weigh"]
+    assert stages == ["encoders", "look", "fusion 1 of 2", "fusion 2 of 2", "weigh"]
     for stage in stages[1:]:
         assert [done for name, done, _ in told if name == stage][-1] == [
             total for name, _, total in told if name == stage
