@@ -20,13 +20,15 @@ from encoders.bert_weights import TopLayers, check_layers, top_layers
 from encoders.features import BoolArray, Features, FloatArray, Utterance, word_mask
 from encoders.pooling import normalise
 from encoders.storage import read_json, write_json
-from encoders.subwords import SubwordTokenizer, pad, word_means
+from encoders.subwords import Subworder, SubwordTokenizer, pad, word_means
+from encoders.unigram import UnigramTokenizer
 
 BATCH = 64
 BATCH_TOKENS = 4096
-VERSION = 1
+VERSION = 2
 OPTIONS = ("model", "prefix", "sha256", "pooling", "max_tokens", "runtime")
-SETTINGS_FILE, TOKENIZER_FILE = "bert.json", "tokenizer.json"
+SETTINGS_FILE = "bert.json"
+SETTINGS = ("options", "runtime", "tokenizer", "prefix", "digest", "continues")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Opened:
     """
 
     runtime: Runtime
-    tokenizer: SubwordTokenizer
+    tokenizer: Subworder
     digest: str
     continues: bool
 
@@ -118,7 +120,7 @@ class BertEncoder:
         shape = architecture(source)
         if shape is not None and not 8 <= self.max_tokens <= shape.positions:
             raise ValueError(f"max_tokens = {self.max_tokens}: {self.model!r} takes 8 to {shape.positions}")
-        tokenizer = SubwordTokenizer(open_tokenizer(source), prefix, self.max_tokens)
+        tokenizer = open_tokenizer(source, prefix, self.max_tokens)
         self.opened_ = Opened(open_runtime(source, self.runtime), tokenizer, digest, shape is not None)
         return self
 
@@ -181,13 +183,14 @@ class BertEncoder:
         return None if shape is None else top_layers(shape, tensors(source), layers)
 
     def save(self, folder: Path) -> None:
-        """Write bert.json, tokenizer.json and the weights; `load` needs nothing else."""
+        """Write bert.json, the tokenizer and the weights; `load` needs nothing else."""
         opened = self._opened()
         opened.runtime.save(folder)
-        opened.tokenizer.save(folder / TOKENIZER_FILE)
+        opened.tokenizer.save(folder)
         settings = {
             "options": {name: getattr(self, name) for name in OPTIONS},
             "runtime": "onnx" if isinstance(opened.runtime, OnnxRuntime) else "torch",
+            "tokenizer": "unigram" if isinstance(opened.tokenizer, UnigramTokenizer) else "tokenizers",
             "prefix": opened.tokenizer.prefix,
             "digest": opened.digest,
             "continues": opened.continues,
@@ -201,10 +204,11 @@ class BertEncoder:
         Raises:
             ValueError: naming the file that is missing or damaged.
         """
-        settings = read_json(folder / SETTINGS_FILE, "options", "runtime", "prefix", "digest", "continues")
+        settings = read_json(folder / SETTINGS_FILE, *SETTINGS)
         options = settings["options"]
         encoder = cls(**{**options, "pooling": tuple(options["pooling"])})
-        tokenizer = SubwordTokenizer.load(folder / TOKENIZER_FILE, settings["prefix"], encoder.max_tokens)
+        cuts = UnigramTokenizer if settings["tokenizer"] == "unigram" else SubwordTokenizer
+        tokenizer = cuts.load(folder, settings["prefix"], encoder.max_tokens)
         runtime = _load_runtime(folder, settings["runtime"])
         encoder.opened_ = Opened(runtime, tokenizer, settings["digest"], settings["continues"])
         return encoder

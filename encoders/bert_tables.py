@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,10 +41,20 @@ class Embeddings:
 
     @classmethod
     def of(cls, architecture: Architecture, tensors: Mapping[str, FloatArray], words: Iterable[FloatArray]) -> Self:
-        """Quantise the tables of an encoder; `words` are its word embeddings, a stretch of rows at a time."""
-        scales, rows = zip(*(quantise_rows(chunk) for chunk in words), strict=True)
+        """Quantise the tables of an encoder; `words` are its word embeddings, a stretch of rows at a time.
+
+        The rows go to a temporary file: of a large vocabulary a bot's texts only ever touch a few thousand.
+        """
+        scales: list[FloatArray] = []
+        with TemporaryFile() as file:
+            for chunk in words:
+                found, rows = quantise_rows(chunk)
+                scales.append(found)
+                file.write(rows.data)
+            file.flush()
+            kept = np.memmap(file, np.int8, "r", shape=(sum(map(len, scales)), architecture.embedding))
         positions = tensors[POSITIONS][architecture.first_position :] + tensors[TYPES][0]
-        return cls(np.concatenate(rows), np.concatenate(scales), positions)
+        return cls(np.asarray(kept), np.concatenate(scales), positions)
 
     def save(self, folder: Path) -> None:
         """Write embeddings.safetensors."""

@@ -19,16 +19,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from encoders.bert_tables import CHUNK
 from encoders.bert_weights import POSITIONS, TYPES, Architecture
 from encoders.features import FloatArray
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 MAGIC = b"E5S1"
 PIECES_AT = 72
@@ -168,21 +164,3 @@ def tensors(packed: Packed) -> dict[str, FloatArray]:
                 named[f"{target}.weight"] = dequantise(packed, f"{source}.w", *shapes.get(old, (hidden, hidden)))
             named[f"{target}.bias"] = plain(packed, f"{source}.b")
     return named
-
-
-def tokenizer(packed: Packed) -> Tokenizer:
-    """The unigram tokenizer of XLM-R: NFKC, one space for many, a leading "▁" per word, <s> … </s>."""
-    from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers, processors
-    from tokenizers.models import Unigram
-
-    vocabulary = pieces(packed)
-    core = Tokenizer(Unigram(vocabulary, unk_id=packed.special["unk"], byte_fallback=False))
-    core.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(r"\s+"), " ")])
-    core.pre_tokenizer = pre_tokenizers.Metaspace()
-    names = {role: vocabulary[index][0] for role, index in packed.special.items()}
-    core.add_special_tokens(list(names.values()))
-    core.post_processor = processors.TemplateProcessing(
-        single=f"{names['bos']} $A {names['eos']}",
-        special_tokens=[(names[role], packed.special[role]) for role in ("bos", "eos")],
-    )
-    return core

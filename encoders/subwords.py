@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,21 @@ class Subwords:
 
 
 NOTHING = Subwords(np.zeros(0, np.int64), np.zeros((0, 2), np.int32))
+FILE = "tokenizer.json"
+
+
+class Subworder(Protocol):
+    """Cuts texts into the subwords of a pretrained encoder, each text behind `prefix`."""
+
+    prefix: str
+
+    def __call__(self, texts: Sequence[str]) -> list[Subwords]:
+        """One a text, in order."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write all it needs."""
+        ...
 
 
 class SubwordTokenizer:
@@ -67,15 +82,16 @@ class SubwordTokenizer:
         offsets = np.maximum(offsets, 0)
         return Subwords(ids, offsets) if (offsets[:, 0] < offsets[:, 1]).any() else NOTHING
 
-    def save(self, file: Path) -> None:
-        """Write a tokenizer.json."""
-        self.core.save(str(file), pretty=False)
+    def save(self, folder: Path) -> None:
+        """Write tokenizer.json."""
+        self.core.save(str(folder / FILE), pretty=False)
 
     @classmethod
-    def load(cls, file: Path, prefix: str, max_tokens: int) -> Self:
-        """Read a tokenizer.json. Raises `ValueError` when it is missing or damaged."""
+    def load(cls, folder: Path, prefix: str, max_tokens: int) -> Self:
+        """Read what `save` wrote. Raises `ValueError` when it is missing or damaged."""
         from tokenizers import Tokenizer
 
+        file = folder / FILE
         try:
             core = Tokenizer.from_file(str(file))
         except Exception as error:  # the library raises bare Exception
