@@ -160,7 +160,7 @@ class Config(Section):
     model: str = Field(default=".starfold/model", min_length=1, description="Folder of the trained model.")
     cache: str = Field(default=".starfold/cache", min_length=1, description="Folder of cached features.")
     seed: int = Field(default=0, ge=0, description="Seed of everything random in training.")
-    threads: int = Field(default=0, ge=0, description="Threads for computing; 0 for as many as there are cores.")
+    threads: Count = Field(default=1, description="Threads for computing; more only pay with thousands of examples.")
 
     _project: Path = PrivateAttr(default=Path())
     _tree: Table = PrivateAttr(default=Table(Where(CONFIG_FILE), {}))

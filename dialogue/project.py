@@ -16,9 +16,10 @@ from dialogue.bot import Bot
 from dialogue.config import CONFIG_FILE, Config, load_config
 from dialogue.domain import Domain
 from dialogue.errors import ActionError, ModelError, ProjectError, TrainingError, suggestion
+from dialogue.threads import limit_threads
 from dialogue.training.data import TrainingData, read_data, training_files
 from dialogue.training.folder import FORMAT, Manifest, current_version, read_manifest, write_version
-from dialogue.training.memory import peak_mb, return_freed_memory
+from dialogue.training.memory import keep_freed_memory, peak_mb
 
 if TYPE_CHECKING:
     from dialogue.actions.dispatch import Dispatcher
@@ -79,7 +80,7 @@ def train(
     print_ = fingerprint(config)
     if not force and version is not None and usable(version) == print_:
         return TrainingSummary(version, True, 0, 0, 0.0, 0.0, 0.0, (f"The model in {version} is up to date.",))
-    return_freed_memory()
+    keep_freed_memory()
     from dialogue.training.corpus import build_corpus
 
     cpu, wall = time.process_time(), time.perf_counter()
@@ -184,6 +185,7 @@ def read(config: Config, version: Path) -> tuple[Model, Chain, Domain]:
     read_manifest(version)
     try:
         model = Model.load(version / "nlu")
+        limit_threads(config.threads)
         policies = Chain(build_policies(config)).load(version / "policies")
     except (ValueError, OSError) as cause:
         raise ModelError(f"the model cannot be read: {cause}; train again") from cause

@@ -13,7 +13,7 @@ from typing_extensions import Self
 
 from encoders.base import NotFittedError
 from encoders.features import Features, Utterance
-from encoders.pooling import enough_epochs, sif_weights, static_features, word_forms
+from encoders.pooling import RATE, enough_epochs, sif_weights, static_features, word_forms
 from encoders.storage import read_json, write_json
 from encoders.tokenizer import well_formed
 
@@ -149,7 +149,7 @@ def _train(
         file = Path(folder) / "texts"
         order = np.random.default_rng(seed).permutation(len(texts))  # the library itself always draws with seed 0
         file.write_text("".join(" ".join(texts[row]) + "\n" for row in order), "utf-8")
-        return fasttext.train_unsupervised(
+        model = fasttext.train_unsupervised(
             str(file),
             model="skipgram",
             dim=dim,
@@ -160,6 +160,10 @@ def _train(
             maxn=char_ngrams[1],
             bucket=buckets,
             t=SUBSAMPLING,
+            lr=RATE,
             thread=1,
             verbose=0,
         )
+        model.save_model(str(file))
+        del model  # its dictionary has room for 30 million words; read from a file it is as large as it must be
+        return read(file)

@@ -57,7 +57,7 @@ class GRUEncoder:
         char_dim: int = 16,
         spelling_dim: int = 32,
         epochs: int = 12,
-        learning_rate: float = 1e-2,
+        learning_rate: float = 2e-2,
         min_count: int = 1,
         max_tokens: int = 128,
     ) -> None:

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 from typing_extensions import Self
 
+from encoders.adamw import AdamW
 from encoders.features import FloatArray
 from encoders.gru_forward import ARRAYS, KERNEL, UNKNOWN, Vocabulary
 
-BATCH = 64
+LEAST_BATCH, MOST_BATCH, STEPS = 16, 128, 8  # a batch is what gives that many steps an epoch, within the bounds
 DROPOUT = 0.3
 WORD_DROPOUT = 0.15  # how often a word is taken for unknown, so that its spelling has to do
 SMOOTHING = 0.1  # of the labels
@@ -115,7 +116,8 @@ class Corpus:
     def batches(self, rows: Sequence[int]) -> list[Sequence[int]]:
         """Texts of like length together, so that little is padded."""
         order = sorted(rows, key=lambda row: len(self.texts[row]))
-        return [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+        size = min(MOST_BATCH, max(LEAST_BATCH, len(order) // STEPS))
+        return [order[start : start + size] for start in range(0, len(order), size)]
 
 
 def train(
@@ -142,7 +144,7 @@ def _fit(network: Network, corpus: Corpus, epochs: int, rate: float, chance: np.
     order = chance.permutation(len(corpus.texts)).tolist()
     held = order[: len(order) // HELD_OUT] if len(order) >= 10 * HELD_OUT else []
     rest = order[len(held) :]
-    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=WEIGHT_DECAY)
+    optimiser = AdamW(network.parameters(), rate, WEIGHT_DECAY)
     best, best_loss, waited = network.state_dict(), math.inf, 0
     for _ in range(epochs):
         network.train()

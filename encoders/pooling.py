@@ -10,7 +10,8 @@ import numpy as np
 from encoders.features import Features, FloatArray, Utterance, word_mask
 
 SMOOTH = 1e-3
-ENOUGH_WORDS = 500_000
+ENOUGH_WORDS = 200_000
+RATE = 0.2  # of learning: the libraries' own are for corpora of millions of words, which a bot does not have
 
 
 def word_forms(utterance: Utterance) -> list[str]:
@@ -19,7 +20,7 @@ def word_forms(utterance: Utterance) -> list[str]:
 
 
 def enough_epochs(texts: Sequence[Sequence[str]]) -> int:
-    """Passes over the texts that show a static encoder about half a million words, from 5 to 60 of them."""
+    """Passes over the texts that show a static encoder about 200,000 words, from 5 to 60 of them."""
     return min(60, max(5, ENOUGH_WORDS // max(1, sum(map(len, texts)))))
 
 

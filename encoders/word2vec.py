@@ -18,7 +18,7 @@ from typing_extensions import Self
 
 from encoders.base import NotFittedError
 from encoders.features import Features, FloatArray, Utterance
-from encoders.pooling import enough_epochs, sif_weights, static_features, word_forms
+from encoders.pooling import RATE, enough_epochs, sif_weights, static_features, word_forms
 from encoders.storage import map_arrays, read_json, write_arrays, write_json
 
 SETTINGS_FILE, ROWS_FILE = "word2vec.json", "word2vec.safetensors"
@@ -179,6 +179,7 @@ def _train(
             window=window,
             min_count=min_count,
             negative=negative,
+            alpha=RATE,
             sg=1,
             workers=1,
             seed=seed,

@@ -31,7 +31,7 @@ CONVERSATION = (
 )
 LEARNING = (
     ("dialogue.errors", "dialogue.message"),
-    ("dialogue.posterior",),
+    ("dialogue.posterior", "dialogue.threads"),
     ("dialogue.fusion",),
     ("dialogue.encoding", "dialogue.entities"),
     ("dialogue.model",),

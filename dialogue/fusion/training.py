@@ -20,13 +20,16 @@ from torch.nn import functional as F
 from dialogue.fusion.transformer import Fusion, FusionConfig
 from dialogue.fusion.units import Units, collate
 from dialogue.posterior.kernel import FloatArray, IntArray
-from dialogue.posterior.weighing import balanced_sample
+from dialogue.posterior.sample import balanced_sample
+from encoders.adamw import AdamW
 
 TEMPERATURE = 0.07
 WARM_UP = 0.1
 LARGEST_GRADIENT = 1.0
 PER_INTENT = 2
 ENCODE_BATCH = 64
+GROUP = 32
+MOST_ANSWERS = 8
 MOST_HELD_OUT = 500
 
 
@@ -91,9 +94,8 @@ def fit(
 ) -> Fusion:
     """The loop: AdamW, warm-up and linear decay, the best epoch kept."""
     rng = np.random.default_rng(recipe.seed)
-    optimiser = torch.optim.AdamW(fusion.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    optimiser = AdamW(fusion.parameters(), recipe.learning_rate, recipe.weight_decay)
     steps = len(list(batches(lessons.labels, recipe.batch_size, np.random.default_rng(0)))) * recipe.epochs
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda done: rate(done, steps))
     best, kept, since, done = separation(fusion, held_out), copy.deepcopy(fusion.state_dict()), 0, 0
     for _ in range(recipe.epochs):
         fusion.train()
@@ -104,8 +106,8 @@ def fit(
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(fusion.parameters(), LARGEST_GRADIENT)
+            optimiser.rate = recipe.learning_rate * rate(done, steps)
             optimiser.step()
-            schedule.step()
             done += 1
             progress(done, steps)
         score = separation(fusion, held_out)
@@ -140,10 +142,14 @@ def contrast(fusion: Fusion, lessons: Lessons, rows: IntArray) -> Tensor:
     """The loss of one batch, nats."""
     z = fused(fusion, lessons.units, rows)  # [B, H]
     loss = contrastive(z, torch.from_numpy(lessons.labels[rows]))
-    asked = np.flatnonzero(lessons.answer_of[rows] >= 0)
-    if lessons.answers is None or len(asked) == 0:
+    if lessons.answers is None:
         return loss
-    answers, target = np.unique(lessons.answer_of[rows][asked], return_inverse=True)
+    wanted = lessons.answer_of[rows]
+    answers = np.sort(list(dict.fromkeys(wanted[wanted >= 0].tolist()))[:MOST_ANSWERS])  # the first are random ones
+    asked = np.flatnonzero(np.isin(wanted, answers))
+    if len(asked) == 0:
+        return loss
+    target = np.searchsorted(answers, wanted[asked])
     logits = z[torch.from_numpy(asked)] @ fused(fusion, lessons.answers, answers).T / TEMPERATURE  # [Q, A]
     return loss + F.cross_entropy(logits, torch.from_numpy(target))
 
@@ -161,10 +167,11 @@ def contrastive(z: Tensor, labels: Tensor) -> Tensor:
 
 
 def fused(fusion: Fusion, units: Units, rows: IntArray) -> Tensor:
-    """Fused features [B, H] of texts `rows`."""
-    batch = collate(units, rows, fusion.config.hidden, fusion.config.words)
-    feature: Tensor = fusion(batch)[1]
-    return feature
+    """Fused features [B, H] of texts `rows`, run in groups of like length so that little is padded."""
+    order = np.argsort([units.length(int(i)) for i in rows], kind="stable")
+    groups = [rows[order[start : start + GROUP]] for start in range(0, len(rows), GROUP)]
+    found = [fusion(collate(units, group, fusion.config.hidden, fusion.config.words))[1] for group in groups]
+    return torch.cat(found)[torch.from_numpy(np.argsort(order))]
 
 
 def encode(fusion: Fusion, units: Units) -> FloatArray:

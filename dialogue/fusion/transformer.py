@@ -44,8 +44,8 @@ class FusionConfig:
         feed_forward: inner width of a block.
         layers: how many blocks: few, since a bot has few sentences and two CPU cores.
         dropout: probability, on attention and on every block's two outputs.
-        encoder_dropout: probability that one encoder's view of a whole batch is dropped in training, so that none leans
-            on another.
+        encoder_dropout: probability that one encoder's view of a group of texts is dropped in training, so that none
+            leans on another.
         epsilon: of the layer norms.
         activation: of the blocks' inner layer: "gelu", "gelu_new" or "relu".
         pretrained: whether the layers continue a pretrained encoder; decides where the gates start.

@@ -9,63 +9,54 @@ fixed quasi-random draws.
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import softmax
-from scipy.stats import norm, qmc
+from scipy.special import ndtri, softmax
 from typing_extensions import Self
 
+from dialogue.posterior.arrays import load_arrays, save_arrays
 from dialogue.posterior.kernel import FloatArray, IntArray
 from dialogue.posterior.process import Fit, LeftOut, Process
-from dialogue.posterior.weighing import DEFAULT_SCALE, balanced_sample
+from dialogue.posterior.sample import balanced_sample
 
-FILE = "conjugate.json"
+FILE = "conjugate.safetensors"
+DEFAULT_SCALE = 16.0
 CALIBRATION_TEXTS = 1000
 CALIBRATION_DRAWS = 32
 PRIOR_STRENGTH = 4.0
 
 
 class ConjugatePosterior:
-    """See the module. Learned: `scale_` of the softmax, `samples_`, `seed_` and `classes_` of the fixed draws."""
+    """See the module. Learned: `scale_` of the softmax, `draws_` standard normal [S, K]."""
 
     scale_: float
-    samples_: int
-    seed_: int
-    classes_: int
+    draws_: FloatArray
 
     def fit(self, fit: Fit, *, samples: int, seed: int) -> Self:
         """Choose the scale by the leave-one-out log probability of the labels, with a weak log-normal prior."""
         process = fit.process
-        self.samples_, self.seed_, self.classes_ = samples, seed, process.alpha.shape[1]
+        self.draws_ = gaussian_draws(samples, process.alpha.shape[1], seed)
         self.scale_ = calibrate(fit.example_out, process.labels, process.amplitude, seed)
         return self
 
     def draw(self, process: Process, rows: FloatArray) -> FloatArray:
         """Probabilities [S, B, K]."""
         deviation = np.sqrt(process.amplitude * process.variance(rows))
-        z = gaussian_draws(self.samples_, self.classes_, self.seed_)
-        return softmax_draws(process.mean(rows), deviation, z, self.scale_)
+        return softmax_draws(process.mean(rows), deviation, self.draws_, self.scale_)
 
     def save(self, folder: Path) -> None:
-        """Write conjugate.json."""
-        learned = {"scale": self.scale_, "samples": self.samples_, "seed": self.seed_, "classes": self.classes_}
-        (folder / FILE).write_text(json.dumps(learned), "utf-8")
+        """Write conjugate.safetensors."""
+        save_arrays(folder / FILE, {"draws": self.draws_, "scale": np.array([self.scale_])})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read conjugate.json. Raises `ValueError` when it is missing or damaged."""
+        """Read conjugate.safetensors. Raises `ValueError` when it is missing or damaged."""
         posterior = cls()
-        try:
-            learned = json.loads((folder / FILE).read_text("utf-8"))
-            posterior.scale_ = float(learned["scale"])
-            posterior.samples_, posterior.seed_ = int(learned["samples"]), int(learned["seed"])
-            posterior.classes_ = int(learned["classes"])
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{folder / FILE} is missing or damaged: {error}") from error
+        arrays = load_arrays(folder / FILE, ("draws", "scale"))
+        posterior.draws_, posterior.scale_ = arrays["draws"], float(arrays["scale"][0])
         return posterior
 
 
@@ -81,10 +72,13 @@ def gaussian_draws(samples: int, classes: int, seed: int) -> FloatArray:
 
     Where S is odd one draw is zero itself.
     """
+    from torch.quasirandom import SobolEngine
+
     half = samples // 2
-    columns = min(classes, qmc.Sobol.MAXDIM)
-    points = qmc.Sobol(columns, seed=seed).random(1 << (half - 1).bit_length())[:half]
-    z = norm.ppf(np.clip(points, 1e-6, 1 - 1e-6))
+    columns = min(classes, SobolEngine.MAXDIM)
+    engine = SobolEngine(columns, scramble=True, seed=seed)  # type: ignore[no-untyped-call]
+    points = engine.draw(1 << (half - 1).bit_length())[:half].numpy()
+    z = ndtri(np.clip(points.astype(np.float64), 1e-6, 1 - 1e-6))
     if classes > columns:
         z = np.concatenate([z, np.random.default_rng(seed).standard_normal((half, classes - columns))], axis=1)
     return np.concatenate([z, -z, np.zeros((samples % 2, classes))]).astype(np.float32)

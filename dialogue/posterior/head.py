@@ -18,7 +18,6 @@ from dialogue.posterior.conjugate import ConjugatePosterior, calibrate
 from dialogue.posterior.kernel import FloatArray, IntArray, MultiViewKernel, ViewKernel, Views, count, join, take
 from dialogue.posterior.process import Fit, Process, fit_process
 from dialogue.posterior.unknown import Unknown, fit_unknown
-from dialogue.posterior.weighing import weigh
 
 PosteriorName: TypeAlias = Literal["conjugate", "laplace", "point"]
 TINY = 1e-12
@@ -160,6 +159,8 @@ def fit_head(
         seed: of samples and draws.
         looseness: [N] factor on the noise of a label: above 1 for what is only a hint (a description). Default 1.
     """
+    from dialogue.posterior.weighing import weigh
+
     weighed = weigh(views, labels, start, seed=seed)
     noise = np.full(len(labels), weighed.noise, np.float32)
     if looseness is not None:

@@ -28,8 +28,8 @@ from dialogue.posterior.kernel import FloatArray, IntArray
 from dialogue.posterior.landmarks import Landmarks, choose_landmarks, training_features
 from dialogue.posterior.point import DEFAULT_TEMPERATURE, MOST_LANDMARKS
 from dialogue.posterior.process import Fit, Process
+from dialogue.posterior.sample import balanced_sample
 from dialogue.posterior.softmax_map import CrossFit, Regression, cross_fit, eigen
-from dialogue.posterior.weighing import balanced_sample
 
 FILE = "laplace.safetensors"
 FACTORS = ("inputs", "input_values", "outputs", "output_values")

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import expit, logit
-from scipy.stats import norm
+from scipy.special import expit, logit, ndtri
 
 from dialogue.posterior.kernel import FloatArray, IntArray
 from dialogue.posterior.process import Fit, Process
@@ -44,7 +43,7 @@ class Unknown:
         if samples == 1:
             return self(process, rows, prior)[None]
         deviation = np.sqrt(process.amplitude * process.variance(rows))  # [B]
-        z = norm.ppf((np.random.default_rng(samples).permutation(samples) + 0.5) / samples)
+        z = ndtri((np.random.default_rng(samples).permutation(samples) + 0.5) / samples)
         log_odds = self.log_odds(process, rows, prior) + self.weights[1] * z[:, None] * deviation
         return expit(log_odds).astype(np.float32)  # type: ignore[no-any-return]
 

@@ -16,14 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dialogue.posterior.conjugate import DEFAULT_SCALE
 from dialogue.posterior.kernel import IntArray, MultiViewKernel, ViewKernel, Views, cosines, take
+from dialogue.posterior.sample import balanced_sample
+from encoders.adamw import AdamW
 
 MOST_TEXTS = 600
 STEPS = 25
 RATE = 0.25
 PRIOR_STRENGTH = 4.0  # texts that one standard deviation of the log-normal prior counts for
 DEFAULT_NOISE = 0.1
-DEFAULT_SCALE = 16.0
 SMALLEST_WEIGHT = 1e-3
 
 
@@ -73,7 +75,7 @@ def maximise(cosine: Tensor, y: Tensor, names: list[str], start: Mapping[str, Vi
         )
     )
     theta = centre.clone().requires_grad_(True)
-    optimiser = torch.optim.Adam([theta], lr=RATE)
+    optimiser = AdamW([theta], RATE)
     best, chosen = float("inf"), centre
     for _ in range(STEPS):
         loss = leave_one_out_loss(theta, cosine, y)
@@ -112,17 +114,3 @@ def normalised(parts: Mapping[str, ViewKernel]) -> MultiViewKernel:
             for name, part in parts.items()
         }
     )
-
-
-def balanced_sample(labels: IntArray, rows: IntArray, most: int, seed: int) -> IntArray:
-    """At most about `most` of `rows`, the same number of each intent as far as there are, two at least."""
-    if len(rows) <= most:
-        return rows
-    rng = np.random.default_rng(seed)
-    shuffled = rng.permutation(rows)
-    order = np.argsort(labels[shuffled], kind="stable")
-    grouped = shuffled[order]
-    first = np.searchsorted(labels[grouped], labels[grouped], side="left")
-    rank = np.arange(len(grouped)) - first
-    each = max(2, most // len(np.unique(labels[rows])))
-    return np.sort(grouped[rank < each])

@@ -17,7 +17,7 @@ from dialogue.model import Model
 from dialogue.posterior.base import Predictive
 from dialogue.training import metrics
 from dialogue.training.corpus import with_hints
-from dialogue.training.memory import peak_mb, return_freed_memory
+from dialogue.training.memory import keep_freed_memory, peak_mb
 from dialogue.training.tables import read_examples
 from dialogue.training.trainer import train_model
 from dialogue.training.types import Example
@@ -82,7 +82,7 @@ def evaluate_nlu(
     examples = read_examples(train)
     corpus = with_hints([e.text for e in examples], [e.intent for e in examples], {})
     tested = read_examples(test) + outside(oos)
-    return_freed_memory()
+    keep_freed_memory()
     with tempfile.TemporaryDirectory() as nothing:
         config = config.model_copy(update={"cache": str(cache or nothing)})
         cpu, wall = time.process_time(), time.perf_counter()

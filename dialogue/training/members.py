@@ -15,6 +15,7 @@ from dialogue.fusion.units import Units
 from dialogue.plugins import build_encoders
 from dialogue.posterior.kernel import FloatArray, IntArray, View
 from dialogue.posterior.softmax_map import alternate
+from dialogue.training.memory import release
 from encoders.base import Encoder
 from encoders.bert import BertEncoder
 from encoders.features import Utterance
@@ -51,16 +52,19 @@ def train_members(
     if len(material.labels) < FEWEST or len(np.unique(material.labels)) < 2 or not (tuned or learners):
         return [], {}
     fold = alternate(material.labels, config.fusion.folds, config.seed)
+    top = continued_layers(encoders) if tuned else Top(None, [])
     members: list[Member] = []
     outside: list[dict[str, View]] = []
     for m in range(config.fusion.folds):
         rows, rest = np.flatnonzero(fold != m), np.flatnonzero(fold == m)
         own = fit_learners(config, material, learners, rows)
+        release()
         fusion = None
         if tuned:
             stage = f"fusion {m + 1} of {config.fusion.folds}"
-            fusion = tune(config, material, encoders, own, rows, rest, lambda a, b, s=stage: progress(s, a, b))  # type: ignore[misc]
+            fusion = tune(config, material, top, own, rows, rest, lambda a, b, s=stage: progress(s, a, b))  # type: ignore[misc]
         member = Member(own, {name: config.encoders[name].type for name in learners}, fusion)
+        release()
         members.append(member)
         outside.append(member.see([material.utterances[int(i)] for i in rest], material.units.pick(rest)))
     return members, out_of_fold(outside, fold)
@@ -76,7 +80,7 @@ def fit_learners(config: Config, material: Material, names: Sequence[str], rows:
 def tune(
     config: Config,
     material: Material,
-    encoders: EncoderSet,
+    top: Top,
     own: Mapping[str, Encoder],
     rows: IntArray,
     rest: IntArray,
@@ -91,8 +95,7 @@ def tune(
     answers = material.answer_units
     if answers is not None:
         answers = answers.beside({name: see(encoder, material.answers) for name, encoder in own.items()})
-    top = continued_layers(encoders)
-    joins = [name for name in units.seen if encoders.continued is None or name != encoders.continued.name]
+    joins = [name for name in units.seen if name != top.name]
     return train_fusion(
         FusionConfig(
             hidden=top.width,
@@ -124,8 +127,9 @@ def tune(
 
 @dataclass(frozen=True, slots=True)
 class Top:
-    """The pretrained layers to continue and the sizes of a fusion; without layers, of one trained from scratch."""
+    """The last layers of encoder `name`, to continue, and the sizes of a fusion; without, of one from scratch."""
 
+    name: str | None
     layers: list[Mapping[str, FloatArray]]
     width: int = 128
     heads: int = 4
@@ -137,11 +141,11 @@ class Top:
 def continued_layers(encoders: EncoderSet) -> Top:
     """The last layers of the encoder that the fusion continues."""
     if encoders.continued is None:
-        return Top([])
+        return Top(None, [])
     encoder = encoders.encoders[encoders.continued.name]
     assert isinstance(encoder, BertEncoder)
     found = encoder.top_layers(encoders.continued.layers)
     assert found is not None
     layers = list(found.layers)
     feed_forward = layers[0]["intermediate.dense.weight"].shape[0]
-    return Top(layers, encoder.dim, found.heads, feed_forward, found.epsilon, found.activation)
+    return Top(encoders.continued.name, layers, encoder.dim, found.heads, feed_forward, found.epsilon, found.activation)

@@ -15,8 +15,10 @@ from dialogue.model import Meaning, Model, sentences
 from dialogue.plugins import build_encoders
 from dialogue.posterior.head import HeadConfig, fit_head
 from dialogue.posterior.kernel import IntArray, ViewKernel
+from dialogue.threads import limit_threads
 from dialogue.training.corpus import Corpus
 from dialogue.training.members import Material, train_members
+from dialogue.training.memory import release
 from encoders.base import Encoder
 from encoders.bert import BertEncoder
 from encoders.cache import FeatureCache
@@ -45,12 +47,15 @@ def train_model(config: Config, corpus: Corpus, progress: Progress = lambda stag
     """
     if not corpus.texts:
         raise TrainingError("there are no examples and no intent descriptions to learn from")
+    import torch  # noqa: F401 - so that its threads are limited too
+
     limit_threads(config.threads)
     utterances = [tokenize(text, config.language) for text in corpus.texts]
     meaning = Meaning(tuple(sorted(set(corpus.classes))))
     number = {name: i for i, name in enumerate(meaning.classes)}
     labels = np.array([number[name] for name in corpus.classes], np.int64)
     encoders, learners = fit_encoders(config, utterances, corpus.classes, progress)
+    release()
     progress("look", 0, 1)
     cache = FeatureCache(config.cache_path / "features.db")
     units = encoders.see(utterances, cache)
@@ -67,7 +72,10 @@ def train_model(config: Config, corpus: Corpus, progress: Progress = lambda stag
         answer_of=answers_of(corpus),
     )
     del units  # the words of a large vocabulary are not needed any more
+    release()
     members, fitted = train_members(config, material, encoders, learners, progress)
+    del material
+    release()
     progress("weigh", 0, 1)
     views.update(fitted)
     kinds = {**encoders.types, **{n: config.encoders[n].type for n in learners}}
@@ -97,14 +105,6 @@ def head_config(config: Config) -> HeadConfig:
     """The head's part of bot.yml."""
     p = config.posterior
     return HeadConfig(p.type, p.interval, p.unknown_prior, p.samples)
-
-
-def limit_threads(threads: int) -> None:
-    """Compute with so many threads; 0 leaves the libraries' own choice."""
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
 
 
 def fit_encoders(

@@ -183,7 +183,7 @@ def test_evidence_that_is_not_known_comes_back_as_such(tmp_path: Path) -> None:
     assert np.isnan(Head.load(tmp_path).evidence)
 
 
-@pytest.mark.parametrize("file", ["head.json", "process.safetensors", "views.safetensors", "conjugate.json"])
+@pytest.mark.parametrize("file", ["head.json", "process.safetensors", "views.safetensors", "conjugate.safetensors"])
 @pytest.mark.parametrize("damage", ["gone", "cut"])
 def test_a_damaged_head_is_named(file: str, damage: str, tmp_path: Path) -> None:
     made(labelled(3, 2)).save(tmp_path)
