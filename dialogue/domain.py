@@ -17,6 +17,9 @@ EMPTY: Mapping[str, Any] = MappingProxyType({})
 NOWHERE = Where("")
 
 ACTION_LISTEN = "action_listen"
+ACTION_EXTRACT_SLOTS = "action_extract_slots"
+ACTION_VALIDATE_SLOT_MAPPINGS = "action_validate_slot_mappings"
+ACTION_TWO_STAGE_FALLBACK = "action_two_stage_fallback"
 DEFAULT_ACTIONS = (
     ACTION_LISTEN,
     "action_restart",
@@ -26,11 +29,11 @@ DEFAULT_ACTIONS = (
     "action_revert_fallback_events",
     "action_default_ask_affirmation",
     "action_default_ask_rephrase",
-    "action_two_stage_fallback",
+    ACTION_TWO_STAGE_FALLBACK,
     "action_unlikely_intent",
     "action_back",
-    "action_extract_slots",
-    "action_validate_slot_mappings",
+    ACTION_EXTRACT_SLOTS,
+    ACTION_VALIDATE_SLOT_MAPPINGS,
     "action_clarify",
     "action_rephrase",
     "action_hand_over",

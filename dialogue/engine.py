@@ -7,32 +7,33 @@ whole turn. Who drives it runs the actions, keeps the events and sends the repli
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass, field, replace
-from typing import Any
-
-from typing_extensions import Self
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
 
 from dialogue.actions.base import ActionError, ActionOutcome, ActionRejected, ActionRequest, ActionResult
 from dialogue.actions.defaults import ACTION_APOLOGIZE
 from dialogue.domain import ACTION_LISTEN, Domain
+from dialogue.draft import Draft, executed
 from dialogue.events import (
     ActionExecuted,
     ActionExecutionRejected,
     ActionReverted,
-    BotUttered,
     Event,
+    LoopInterrupted,
     SessionStarted,
     SlotSet,
     UserUtteranceReverted,
     UserUttered,
 )
-from dialogue.extraction import Heard, extract_slots
+from dialogue.extraction import Heard
+from dialogue.filling import fill_slots
 from dialogue.message import Message, Reply
+from dialogue.slots import seen_slots
 from dialogue.tracker import Tracker
-from dialogue.understanding import parse_data
+from dialogue.understanding import SHORTCUT, belief_in, parse_data
 from policies.chain import Chain
-from policies.types import Belief, Decision, Kind
+from policies.forms import left_for
+from policies.types import Belief, Decision, DialogueState, Kind
 
 logger = logging.getLogger(__name__)
 
@@ -61,26 +62,6 @@ class Turned:
 
 Steps = Generator[ActionRequest, ActionOutcome, Turned]
 Run = Generator[ActionRequest, ActionOutcome, ActionOutcome]
-
-
-@dataclass(slots=True)
-class _Draft:
-    """A turn while it is under way."""
-
-    tracker: Tracker
-    clock: Callable[[], float]
-    events: list[Event] = field(default_factory=list)
-    replies: list[Reply] = field(default_factory=list)
-    decision: Decision | None = None
-
-    def add(self, *events: Event) -> Self:
-        self.events.extend(events)
-        self.tracker = self.tracker.apply(events)
-        return self
-
-    def say(self, replies: Iterable[Reply]) -> None:
-        self.replies.extend(replies)
-        self.add(*(_uttered(reply, self.clock()) for reply in replies))
 
 
 class Engine:
@@ -113,29 +94,39 @@ class Engine:
         Yields:
             An action to run; send what came of it.
         """
-        draft = _Draft(tracker, clock)
+        draft = Draft(tracker, clock)
         if self._session_is_over(tracker, clock()):
             yield from self._begin_session(draft, message)
-        draft.add(self._heard(message, belief, clock()))
+        self._hear(draft, message, belief)
         if draft.tracker.paused and (belief.top is None or belief.top.name != RESTART):
             _listen(draft, "the conversation is paused")
         else:
-            self._extract(draft, message, belief)
+            yield from self._fill(draft, belief)
             yield from self._act(draft, belief)
         decision = draft.decision or _engine_decision(ACTION_LISTEN, "nothing was decided")
         return Turned(tuple(draft.events), tuple(draft.replies), decision, draft.tracker)
 
-    def _heard(self, message: Message, belief: Belief, now: float) -> UserUttered:
+    def _hear(self, draft: Draft, message: Message, belief: Belief) -> None:
+        """Write the message down with what it was taken for, and a gate's doubt if there is one."""
         metadata = dict(message.metadata)
         parse = parse_data(message.text, belief, self._domain, language=self._language)
-        return UserUttered(
-            timestamp=now,
+        said = UserUttered(
+            timestamp=draft.clock(),
             metadata=metadata,
             text=message.text,
             parse_data={**parse, "message_id": message.id, "metadata": metadata},
             input_channel=message.channel,
             message_id=message.id,
         )
+        doubt = self._policies.doubt(belief, self._state(draft.tracker.apply([said])))
+        if doubt is not None:
+            told = {"kind": doubt.kind.value, "reason": doubt.reason}
+            said = replace(said, parse_data={**said.parse_data, "doubt": told})
+        draft.add(said)
+
+    def _state(self, tracker: Tracker) -> DialogueState:
+        state = tracker.state()
+        return replace(state, slots=seen_slots(self._domain.slots, state.slots))
 
     def _session_is_over(self, tracker: Tracker, now: float) -> bool:
         if tracker.fresh or tracker.ended:
@@ -144,7 +135,7 @@ class Engine:
         last = tracker.last_heard
         return expiration > 0 and last is not None and now - last.timestamp > expiration
 
-    def _begin_session(self, draft: _Draft, message: Message) -> Generator[ActionRequest, ActionOutcome, None]:
+    def _begin_session(self, draft: Draft, message: Message) -> Generator[ActionRequest, ActionOutcome, None]:
         if message.metadata:
             draft.add(SlotSet(timestamp=draft.clock(), name=SESSION_METADATA, value=dict(message.metadata)))
         outcome = yield from self._run(draft, _engine_decision(SESSION_START, "a new session begins"))
@@ -153,19 +144,25 @@ class Engine:
         if draft.tracker.latest_action != ACTION_LISTEN:
             draft.add(ActionExecuted(timestamp=draft.clock(), name=ACTION_LISTEN))
 
-    def _extract(self, draft: _Draft, message: Message, belief: Belief) -> None:
-        """Fill slots. An intent that no gate lets through fills none."""
-        doubt = self._policies.doubt(belief, draft.tracker.state())
-        intent = belief.top.name if belief.top is not None and doubt is None else None
-        found = extract_slots(self._domain, draft.tracker, Heard(message.text, intent, belief.entities))
-        draft.add(*(replace(event, timestamp=draft.clock()) for event in found))
+    def _fill(self, draft: Draft, belief: Belief) -> Generator[ActionRequest, ActionOutcome, None]:
+        """Fill slots. An intent that no gate lets through fills none; a button or what no person said is no text."""
+        said = draft.tracker.latest_message
+        if said is None:
+            return
+        if left_for(draft.tracker.state()) is not None:
+            draft.add(LoopInterrupted(timestamp=draft.clock(), is_interrupted=True))
+        intent = belief.top.name if belief.top is not None and said.understood else None
+        text = "" if said.external or (intent and SHORTCUT.fullmatch(said.text or "")) else said.text or ""
+        filled = yield from fill_slots(self._domain, draft.tracker, Heard(text, intent, belief.entities))
+        draft.say(filled.replies)
+        draft.add(*(replace(event, timestamp=draft.clock()) for event in filled.events))
 
-    def _act(self, draft: _Draft, belief: Belief) -> Generator[ActionRequest, ActionOutcome, None]:
+    def _act(self, draft: Draft, belief: Belief) -> Generator[ActionRequest, ActionOutcome, None]:
         for _ in range(self._most_actions):
             decision = self._decide(draft, belief)
             if decision.action == ACTION_LISTEN:
                 draft.decision = draft.decision or decision
-                draft.add(_executed(decision, draft.clock()))
+                draft.add(executed(decision, draft.clock()))
                 return
             outcome = yield from self._run(draft, decision)
             if isinstance(outcome, ActionRejected):
@@ -174,22 +171,25 @@ class Engine:
             if isinstance(outcome, ActionError):
                 yield from self._run(draft, _engine_decision(ACTION_APOLOGIZE, f"{decision.action} failed"))
                 return _listen(draft, "the turn is over after an error")
-            if draft.tracker.latest_action == ACTION_LISTEN and draft.tracker.followup_action is None:
+            if isinstance(last := draft.events[-1], UserUttered):
+                belief = belief_in(last.parse_data, draft.tracker.state().turns[-1].entities)
+                yield from self._fill(draft, belief)
+            elif draft.tracker.latest_action == ACTION_LISTEN and draft.tracker.followup_action is None:
                 return None
-            if _went_back(outcome):
+            elif _went_back(outcome):
                 return _listen(draft, f"{decision.action} took back the turn")
         conversation = draft.tracker.conversation
         logger.warning("conversation %s: the turn was ended after %d actions", conversation, self._most_actions)
         return _listen(draft, f"the turn was ended after {self._most_actions} actions")
 
-    def _decide(self, draft: _Draft, belief: Belief) -> Decision:
+    def _decide(self, draft: Draft, belief: Belief) -> Decision:
         followup = draft.tracker.followup_action
-        if followup is not None:
+        if followup is not None and followup not in draft.tracker.state().rejected:
             return _engine_decision(followup, "the action before asked for it")
-        return self._policies.decide(belief, draft.tracker.state())
+        return self._policies.decide(belief, self._state(draft.tracker))
 
-    def _run(self, draft: _Draft, decision: Decision) -> Run:
-        """Have an action run and record what came of it."""
+    def _run(self, draft: Draft, decision: Decision) -> Run:
+        """Have an action run and record what came of it. An event may tell of its refusal, too."""
         name = decision.action
         outcome = yield ActionRequest(name, draft.tracker, self._domain, decision)
         now = draft.clock()
@@ -200,9 +200,13 @@ class Engine:
                 )
             )
         elif isinstance(outcome, ActionError):
-            draft.add(_executed(decision, now, error=str(outcome)))
+            draft.add(executed(decision, now, error=str(outcome)))
+        elif any(isinstance(event, ActionExecutionRejected) for event in outcome.events):
+            draft.say(outcome.replies)
+            draft.add(*outcome.events)
+            return ActionRejected(f"{name} refused")
         else:
-            draft.add(_executed(decision, now))
+            draft.add(executed(decision, now))
             draft.say(outcome.replies)
             draft.add(*outcome.events)
         return outcome
@@ -212,38 +216,13 @@ def _engine_decision(action: str, reason: str) -> Decision:
     return Decision(Kind.LISTEN if action == ACTION_LISTEN else Kind.ACT, action, 1.0, ENGINE, reason)
 
 
-def _listen(draft: _Draft, reason: str) -> None:
+def _listen(draft: Draft, reason: str) -> None:
     """End the turn."""
     decision = _engine_decision(ACTION_LISTEN, reason)
     draft.decision = draft.decision or decision
-    draft.add(_executed(decision, draft.clock()))
+    draft.add(executed(decision, draft.clock()))
 
 
 def _went_back(result: ActionResult) -> bool:
     """Whether the user's message no longer counts, so that there is nothing left to answer."""
     return any(isinstance(event, (UserUtteranceReverted, ActionReverted)) for event in result.events)
-
-
-def _executed(decision: Decision, now: float, **more: Any) -> ActionExecuted:
-    """The record of a decision that was followed."""
-    metadata: dict[str, Any] = {"kind": decision.kind.value, "reason": decision.reason, **more}
-    if decision.candidates:
-        metadata["candidates"] = [candidate.name for candidate in decision.candidates]
-    if decision.passed:
-        metadata["passed"] = [list(entry) for entry in decision.passed]
-    return ActionExecuted(
-        timestamp=now, metadata=metadata, name=decision.action, policy=decision.policy, confidence=decision.confidence
-    )
-
-
-def _uttered(reply: Reply, now: float) -> BotUttered:
-    buttons = [{"title": button.title, "payload": button.payload} for button in reply.buttons]
-    data = {
-        "elements": None,
-        "quick_replies": None,
-        "buttons": buttons or None,
-        "attachment": reply.attachment,
-        "image": reply.image,
-        "custom": reply.custom,
-    }
-    return BotUttered(timestamp=now, metadata=dict(reply.metadata), text=reply.text, data=data)

@@ -61,6 +61,8 @@ class Event:
 class UserUttered(Event):
     """The user said something. `parse_data` has the parse shape of Rasa, with the belief's own fields beside it.
 
+    Its `doubt` is why a gate let no intent through; `is_external` in the metadata tells what no person said.
+
     Raises:
         ValueError: if `intent` in the parse is no mapping or `entities` no list of mappings.
     """
@@ -85,6 +87,16 @@ class UserUttered(Event):
         """Name of the intent the message was taken for."""
         name = (self.parse_data.get("intent") or {}).get("name")
         return None if name is None else str(name)
+
+    @property
+    def understood(self) -> bool:
+        """Whether no gate doubted what the message means; a doubt stands under `doubt` in the parse."""
+        return not self.parse_data.get("doubt")
+
+    @property
+    def external(self) -> bool:
+        """Whether no person said it: a reminder that came due, or another program."""
+        return bool(self.metadata.get("is_external"))
 
     @property
     def entities(self) -> list[Mapping[str, Any]]:

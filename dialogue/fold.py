@@ -23,7 +23,14 @@ REQUESTED_SLOT = "requested_slot"
 _AUTOMATIC_SLOTS = frozenset((REQUESTED_SLOT, "session_started_metadata"))
 _NOT_IN_TURNS = frozenset((LISTEN, SESSION_START))
 _NOT_UNDERSTOOD = frozenset((Kind.CLARIFY, Kind.REPHRASE, Kind.FALL_BACK))
-_FALLBACKS = frozenset(("action_default_fallback", "action_default_ask_rephrase", "action_default_ask_affirmation"))
+_FALLBACKS = frozenset(
+    (
+        "action_default_fallback",
+        "action_default_ask_rephrase",
+        "action_default_ask_affirmation",
+        "action_two_stage_fallback",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,8 @@ def failed(action: ev.ActionExecuted) -> bool:
 
 def _user(moment: Moment, event: ev.UserUttered) -> Moment:
     entities = tuple(event.entities)
-    turn = Turn(event.intent, tuple(_entity(entity) for entity in entities), (), event.text)
+    intent = event.intent if event.understood else None
+    turn = Turn(intent, tuple(_entity(entity) for entity in entities), (), event.text)
     turns = (*moment.turns, turn)[-moment.history :]
     return replace(moment, message=event, entities=entities, turns=turns, followup=None, rejected=frozenset())
 
@@ -119,11 +127,11 @@ def _action(moment: Moment, event: ev.ActionExecuted) -> Moment:
 
 
 def _acted(turns: tuple[Turn, ...], name: str, event: ev.ActionExecuted) -> tuple[Turn, ...]:
-    """`turns` with an action more in the last. A turn that was not understood has no intent for a story to see."""
+    """`turns` with an action more in the last. A turn not understood, or failed, has no intent for a story to see."""
     if not turns:
         return ()
     last = turns[-1]
-    intent = None if event.kind in _NOT_UNDERSTOOD else last.intent
+    intent = None if event.kind in _NOT_UNDERSTOOD or event.metadata.get("error") else last.intent
     return (*turns[:-1], replace(last, intent=intent, actions=(*last.actions, name)))
 
 

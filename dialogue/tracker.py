@@ -9,7 +9,7 @@ that going back is a step along a chain.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
@@ -141,6 +141,22 @@ class Tracker:
     def applied_events(self) -> list[ev.Event]:
         """What counts since the last restart or session start: nothing rewound, undone or folded into a form."""
         return _unroll(self._applied)
+
+    def since_message(self) -> list[ev.Event]:
+        """What counts since the user spoke last."""
+        found: list[ev.Event] = []
+        place = self._applied
+        while place is not None and not isinstance(place.event, ev.UserUttered):
+            found.append(place.event)
+            place = place.previous
+        return found[::-1]
+
+    def backwards(self) -> Iterator[ev.Event]:
+        """Everything that happened, counted or not, the last event first."""
+        logged = self._log
+        while logged is not None:
+            yield logged.event
+            logged = logged.previous
 
     def state(self) -> DialogueState:
         """What the policies may know."""

@@ -7,10 +7,12 @@ import logging
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from dialogue.domain import DEFAULT_INTENTS, Domain
 from dialogue.errors import suggestion
+from dialogue.message import EMPTY
 from policies.types import Belief, Candidate, Entity
 
 logger = logging.getLogger(__name__)
@@ -54,10 +56,46 @@ def shortcut(text: str, domain: Domain) -> Belief | None:
     if confidence is None or entities is None:
         logger.warning('message %r: expected /intent, /intent@0.9 or /intent{"entity": "value"}', text)
         confidence, entities = 0.0, ()
+    responses = {name: (_certain(f"{name}/{key}", 1.0),)} if key and confidence else {}
+    return told(name, confidence, entities or (), responses)
+
+
+def told(
+    intent: str,
+    confidence: float = 1.0,
+    entities: Sequence[Entity] = (),
+    responses: Mapping[str, tuple[Candidate, ...]] = EMPTY,
+) -> Belief:
+    """The belief in what was told, not read: one intent with its probability, and the rest on "none of these"."""
     unknown = 1 - confidence
     entropy = -sum(p * math.log(p) for p in (confidence, unknown) if p > 0)
-    responses = {name: (_certain(f"{name}/{key}", 1.0),)} if key and confidence else {}
-    return Belief((_certain(name, confidence),), unknown, entropy, 0.0, responses, entities or ())
+    return Belief((_certain(intent, confidence),), unknown, entropy, 0.0, responses, tuple(entities))
+
+
+def belief_in(parse: Mapping[str, Any], entities: Sequence[Entity] = ()) -> Belief:
+    """The belief a parse tells of: its intent with its confidence, 1 where none is given."""
+    intent = parse.get("intent") or {}
+    if not intent.get("name"):
+        return Belief((), 1.0, 0.0, 0.0, entities=tuple(entities))
+    confidence = intent.get("confidence")
+    return told(str(intent["name"]), 1.0 if confidence is None else float(confidence), entities)
+
+
+def entities_of(value: Any) -> tuple[Entity, ...] | None:
+    """Entities told by name, `{"name": value, "name": [value, value]}`, or in the parse shape; None if in neither."""
+    if isinstance(value, Mapping):
+        pairs = [
+            (name, item) for name, given in value.items() for item in (given if isinstance(given, list) else [given])
+        ]
+        return tuple(Entity(str(name), 0, 0, item, EXTRACTOR) for name, item in pairs)
+    if value is None:
+        return ()
+    if not isinstance(value, Sequence) or not all(isinstance(one, Mapping) and one.get("entity") for one in value):
+        return None
+    return tuple(
+        Entity(str(one["entity"]), 0, 0, one.get("value"), EXTRACTOR, role=one.get("role"), group=one.get("group"))
+        for one in value
+    )
 
 
 def response_key(intent: str, name: str) -> str:
@@ -150,8 +188,4 @@ def _entities(written: str | None, start: int, end: int) -> tuple[Entity, ...] |
         return None
     if not isinstance(found, dict):
         return None
-    return tuple(
-        Entity(name, max(start, 0), end, item, EXTRACTOR)
-        for name, value in found.items()
-        for item in (value if isinstance(value, list) else [value])
-    )
+    return tuple(replace(entity, start=max(start, 0), end=end) for entity in entities_of(found) or ())

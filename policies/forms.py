@@ -32,17 +32,21 @@ class FormPolicy(Untrained):
         actions = state.turns[-1].actions
         if actions and actions[-1] == form:
             return Decision(Kind.LISTEN, LISTEN, 1.0, self.name, f"follows from {form}: it waits for an answer")
-        if actions:
-            return Pass(f"{form} was left for {actions[-1]}")
-        asked = _last_asked(state)
-        if asked not in (None, form):
-            return Pass(f"{form} was left for {asked}")
+        left = actions[-1] if actions else left_for(state)
+        if left is not None:
+            return Pass(f"{form} was left for {left}")
         return Decision(Kind.ACT, form, 1.0, self.name, f"{form} is active and takes the message, whatever its intent")
 
 
-def _last_asked(state: DialogueState) -> str | None:
-    """The last action before this message, not counting turns that were not understood."""
+def left_for(state: DialogueState) -> str | None:
+    """What a story asked instead of the active form, so that the message is its answer; None while the form waits.
+
+    Turns that were not understood leave no form.
+    """
+    form = state.active_form
+    if form is None:
+        return None
     for turn in reversed(state.turns[:-1]):
-        if turn.intent is not None and turn.actions:
-            return turn.actions[-1]
+        if turn.actions and (turn.intent is not None or form in turn.actions):
+            return None if form in turn.actions else turn.actions[-1]
     return None

@@ -19,10 +19,11 @@ PACKAGES = ("dialogue", "encoders", "policies")
 # Lowest first. A module may import its own step and those below; side by side stand two towers on one ground.
 CONVERSATION = (
     ("dialogue.errors", "dialogue.message"),
-    ("dialogue.domain", "dialogue.events", "dialogue.fold"),
+    ("dialogue.domain", "dialogue.events", "dialogue.fold", "dialogue.slots"),
     ("dialogue.tracker",),
-    ("dialogue.extraction", "dialogue.responses", "dialogue.understanding"),
+    ("dialogue.draft", "dialogue.extraction", "dialogue.responses", "dialogue.understanding"),
     ("dialogue.actions",),
+    ("dialogue.filling",),
     ("dialogue.engine", "dialogue.store"),
     ("dialogue.bot",),
     ("dialogue.channels",),

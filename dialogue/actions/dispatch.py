@@ -9,6 +9,7 @@ from dialogue.actions.base import ActionError, ActionRequest, ActionResult, Acti
 from dialogue.actions.defaults import DefaultActions
 from dialogue.actions.forms import FormActions
 from dialogue.actions.respond import Responder, ResponseActions
+from dialogue.actions.two_stage import TwoStageFallback
 from dialogue.domain import Domain
 from dialogue.errors import suggestion
 
@@ -47,4 +48,6 @@ def all_actions(
     own = Dispatcher(tuple(custom))
     said = ResponseActions(responder, domain)
     forms = FormActions(domain, Dispatcher((own, said)))
-    return Dispatcher((own, forms, said, DefaultActions(responder, language=language)))
+    defaults = DefaultActions(responder, language=language)
+    fallback = TwoStageFallback(Dispatcher((own, said, defaults)))
+    return Dispatcher((own, forms, said, fallback, defaults))

@@ -2,73 +2,140 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
 from dialogue.actions.base import ActionError, ActionRejected, ActionRequest, ActionResult, Actions
 from dialogue.domain import ACTION_LISTEN, REQUESTED_SLOT, Domain, Form
-from dialogue.events import ActiveLoop, Event, SlotSet, UserUttered
-from dialogue.extraction import Heard, extract_on_activation
+from dialogue.events import ActionExecuted, ActionExecutionRejected, ActiveLoop, Event, SlotSet
+from dialogue.extraction import ABSENT, Heard, extract_on_activation
 from dialogue.tracker import Tracker
 
 
 class FormActions:
-    """Runs the forms of a domain.
+    """Runs the forms of a domain, as Rasa's `FormAction` does.
+
+    A form checks what was filled, with the project's `validate_<form>` if there is one, and asks for the next slot by
+    the first of `action_ask_<form>_<slot>`, `utter_ask_<form>_<slot>`, `action_ask_<slot>` and `utter_ask_<slot>`.
+    Validation may empty slots, which are asked for again; choose the next slot, or none, by setting `requested_slot`;
+    end the form (`ActiveLoop(None)`); or refuse (`ActionExecutionRejected`).
 
     Args:
         domain: whose forms these are.
-        asks: runs what asks for a slot: custom actions and responses.
+        own: runs what validates and what asks for a slot: custom actions and responses.
     """
 
-    def __init__(self, domain: Domain, asks: Actions) -> None:
+    def __init__(self, domain: Domain, own: Actions) -> None:
         self._domain = domain
-        self._asks = asks
+        self._own = own
 
     def knows(self, name: str) -> bool:
         """Whether it is a form."""
         return name in self._domain.forms
 
     def run(self, request: ActionRequest) -> ActionResult:
-        """Begin the form or go on with it: ask for the first slot that is empty, or end.
+        """Begin the form or go on with it: check what was filled, then ask for the next slot, or end.
 
         Raises:
             ActionRejected: if the form asked for a slot and the message filled none of its slots.
             ActionError: if nothing asks for the slot.
         """
-        form, tracker = self._domain.forms[request.name], request.tracker
+        form, before = self._domain.forms[request.name], request.tracker
+        begins = before.active_form != form.name
         events: list[Event] = []
-        if tracker.active_form != form.name:
-            events = [ActiveLoop(name=form.name), *extract_on_activation(self._domain, form, _heard(tracker))]
-        elif _waits(tracker) and not _answered(form, tracker):
+        if begins:
+            events = [ActiveLoop(name=form.name), *extract_on_activation(self._domain, form, _heard(request))]
+        tracker = before.apply(events)
+        waits = not begins and _waits(tracker)
+        candidates = _filled(form, tracker) if begins else _just_set(form, tracker) if waits else {}
+        checked = self._checked(form, replace(request, tracker=tracker), candidates)
+        if any(isinstance(event, ActionExecutionRejected) for event in checked.events):
+            return ActionResult((*events, *checked.events), checked.replies)
+        if waits and not candidates and not any(_fills(event) for event in checked.events):
             raise ActionRejected(f"{form.name}: the message fills none of its slots")
-        tracker = tracker.apply(events)
-        slot = next((name for name in form.required_slots if tracker.slots.get(name) is None), None)
-        events.append(SlotSet(name=REQUESTED_SLOT, value=slot))
+        events += checked.events
+        tracker = tracker.apply(checked.events)
+        slot = _next_slot(form, tracker, checked.events)
+        if tracker.requested_slot != slot or slot is None:
+            events.append(SlotSet(name=REQUESTED_SLOT, value=slot))
         if slot is None:
-            return ActionResult((*events, ActiveLoop(name=None)))
-        asked = self._ask(form, slot, request)
-        return ActionResult((*events, *asked.events), asked.replies)
+            ended = [] if tracker.active_loop is None else [ActiveLoop(name=None)]
+            return ActionResult((*events, *ended), checked.replies)
+        asked = self._ask(form, slot, replace(request, tracker=before.apply(events)), checked)
+        return ActionResult((*events, *asked.events), (*checked.replies, *asked.replies))
 
-    def _ask(self, form: Form, slot: str, request: ActionRequest) -> ActionResult:
+    def _checked(self, form: Form, request: ActionRequest, candidates: Mapping[str, Any]) -> ActionResult:
+        """What validation makes of the slots just filled; nothing, where the project does not validate.
+
+        The action finds them as the last events, after the form's own.
+        """
+        name = f"validate_{form.name}"
+        if not self._own.knows(name):
+            return ActionResult()
+        wanted = request.tracker.requested_slot if request.tracker.active_form == form.name else None
+        shown = request.tracker.apply(
+            [
+                SlotSet(name=REQUESTED_SLOT, value=wanted),
+                ActionExecuted(name=form.name),
+                *(SlotSet(name=slot, value=value) for slot, value in candidates.items()),
+            ]
+        )
+        return self._own.run(replace(request, name=name, tracker=shown))
+
+    def _ask(self, form: Form, slot: str, request: ActionRequest, checked: ActionResult) -> ActionResult:
         names = [f"{kind}_ask_{what}" for what in (f"{form.name}_{slot}", slot) for kind in ("action", "utter")]
         for name in names:
-            if self._asks.knows(name):
-                return self._asks.run(ActionRequest(name, request.tracker, request.domain, request.decision))
+            if self._own.knows(name):
+                return self._own.run(replace(request, name=name))
+        if checked.replies:  # validation may have asked already
+            return ActionResult()
         raise ActionError(f"form {form.name!r}: nothing asks for slot {slot!r}, expected one of {', '.join(names)}")
 
 
 def _waits(tracker: Tracker) -> bool:
-    """Whether the message is the answer to a question of the form."""
-    return tracker.requested_slot is not None and tracker.latest_action in (None, ACTION_LISTEN)
+    """Whether the message is the answer to a question of the form: it asked, and no story left it since."""
+    loop = tracker.active_loop
+    return (
+        tracker.requested_slot is not None
+        and tracker.latest_action in (None, ACTION_LISTEN)
+        and (loop is None or not loop.is_interrupted)
+    )
 
 
-def _answered(form: Form, tracker: Tracker) -> bool:
-    """Whether the last message filled any slot of the form."""
-    for event in reversed(tracker.applied_events):
-        if isinstance(event, SlotSet) and event.name in form.required_slots and event.value is not None:
-            return True
-        if isinstance(event, UserUttered):
-            break
-    return False
+def _filled(form: Form, tracker: Tracker) -> dict[str, Any]:
+    """The slots of the form that have a value."""
+    return {name: tracker.slots[name] for name in form.required_slots if tracker.slots.get(name) is not None}
 
 
-def _heard(tracker: Tracker) -> Heard:
-    said = tracker.latest_message
-    return Heard("", None, ()) if said is None else Heard(said.text or "", said.intent, ())
+def _just_set(form: Form, tracker: Tracker) -> dict[str, Any]:
+    """What the last message set of the form's slots, and of the slot it asked for, which validation may have added."""
+    wanted = {*form.required_slots, tracker.requested_slot}
+    events = tracker.since_message()
+    return {event.name: event.value for event in events if isinstance(event, SlotSet) and event.name in wanted}
+
+
+def _fills(event: Event) -> bool:
+    return isinstance(event, SlotSet) and event.name != REQUESTED_SLOT
+
+
+def _next_slot(form: Form, tracker: Tracker, checked: Iterable[Event]) -> str | None:
+    """What to ask for: what validation says, or the first slot that is empty; None when the form is done."""
+    said: Any = ABSENT
+    for event in checked:
+        if isinstance(event, SlotSet) and event.name == REQUESTED_SLOT:
+            said = event.value
+    if tracker.active_form != form.name:
+        return None
+    if said is not ABSENT:
+        return None if said is None else str(said)
+    return next((name for name in form.required_slots if tracker.slots.get(name) is None), None)
+
+
+def _heard(request: ActionRequest) -> Heard:
+    """The message that activates a form; a doubted one has no intent."""
+    turns = request.tracker.state().turns
+    said = request.tracker.latest_message
+    if said is None or not turns:
+        return Heard("", None, ())
+    return Heard(said.text or "", said.intent if said.understood else None, turns[-1].entities)

@@ -11,6 +11,7 @@ from typing import Any
 
 from dialogue.domain import Domain
 from dialogue.errors import Problem, ProjectError, suggestion
+from dialogue.slots import seen
 from dialogue.training import domain as domain_sections
 from dialogue.training.checkpoints import join_blocks
 from dialogue.training.nlu import read_nlu
@@ -139,11 +140,13 @@ def as_policies_see(story: Story, domain: Domain) -> Story:
 
 
 def _visible(slots: Mapping[str, Any], domain: Domain) -> Mapping[str, Any]:
-    visible = {}
+    visible: dict[str, Any] = {}
     for name, value in slots.items():
         slot = domain.slots.get(name)
         if slot is not None and not slot.influence_conversation:
             continue
         is_filled = value is not None and value != []
-        visible[name] = FILLED if is_filled and slot is not None and slot.type in ("text", "list") else value
+        if slot is not None:
+            value = FILLED if is_filled and slot.type in ("text", "list") else seen(slot, value)
+        visible[name] = value
     return MappingProxyType(visible)

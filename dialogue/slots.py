@@ -1,0 +1,64 @@
+"""Slot values by the slot's type: what is kept of a value, and what policies see of it.
+
+A slot keeps what it was given, as in Rasa, so that actions get the words of the user. Its type decides what stories and
+policies make of it: that is `seen`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from dialogue.domain import Slot
+
+OTHER = "__other__"
+_READABLE = frozenset(("bool", "categorical", "float"))
+
+
+def kept(slot: Slot, value: Any) -> Any:
+    """The value a slot is set to: a list slot holds a list, whatever it was filled with."""
+    return [value] if slot.type == "list" and value is not None and not isinstance(value, list) else value
+
+
+def seen(slot: Slot, value: Any) -> Any:
+    """What policies see of a value, in stories as in conversations.
+
+    Of a categorical slot the value as the domain spells it, or `__other__` for one the domain does not list; of a bool
+    or float slot the truth value or number that a text stands for. A value that cannot be read so stays as it is.
+    """
+    if value is None or slot.type not in _READABLE:
+        return value
+    if slot.type == "categorical":
+        return _listed(slot).get(str(value).casefold(), OTHER)
+    return _truth(value) if slot.type == "bool" else _number(value)
+
+
+def seen_slots(domain_slots: Mapping[str, Slot], values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """All values of a conversation as policies see them."""
+    changed = {
+        name: seen(slot, values[name])
+        for name, slot in domain_slots.items()
+        if slot.type in _READABLE and values.get(name) is not None
+    }
+    return MappingProxyType({**values, **changed}) if changed else values
+
+
+def _listed(slot: Slot) -> Mapping[str, Any]:
+    return {str(value).casefold(): value for value in slot.values}
+
+
+def _truth(value: Any) -> Any:
+    if isinstance(value, str):
+        known = {"true": True, "false": False, "1": True, "0": False}
+        return known.get(value.strip().casefold(), value)
+    return value == 1 if isinstance(value, (int, float)) else value
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value

@@ -1,0 +1,61 @@
+"""What is kept of a slot's value, and what policies see of it."""
+
+import pytest
+
+from dialogue.domain import Domain, Slot
+from dialogue.slots import OTHER, kept, seen, seen_slots
+from dialogue.training.data import as_policies_see
+from policies.types import FILLED
+from tests.policies.worlds import rule, slot
+
+BUDGET = Slot("budget", "categorical", values=("Low", True, 3))
+
+
+@pytest.mark.parametrize(
+    ("one", "value", "expected"),
+    [
+        (BUDGET, "low", "Low"),
+        (BUDGET, "true", True),
+        (BUDGET, "3", 3),
+        (BUDGET, "huge", OTHER),
+        (BUDGET, None, None),
+        (Slot("x", "bool"), "True", True),
+        (Slot("x", "bool"), "0", False),
+        (Slot("x", "bool"), 1, True),
+        (Slot("x", "bool"), "perhaps", "perhaps"),
+        (Slot("x", "float"), "4", 4.0),
+        (Slot("x", "float"), 12.5, 12.5),
+        (Slot("x", "float"), "four", "four"),
+        (Slot("x", "text"), "4", "4"),
+        (Slot("x", "my.Slot"), {"a": 1}, {"a": 1}),
+    ],
+)
+def test_what_policies_see(one, value, expected):
+    found = seen(one, value)
+    assert found == expected
+    assert type(found) is type(expected)
+    assert seen(one, found) == expected, "to see it twice changes nothing"
+
+
+def test_a_list_slot_holds_a_list():
+    assert kept(Slot("x", "list"), "a") == ["a"]
+    assert kept(Slot("x", "list"), ["a"]) == ["a"]
+    assert kept(Slot("x", "list"), None) is None
+    assert kept(Slot("x", "text"), "a") == "a"
+
+
+def test_all_slots_at_once():
+    slots = {"budget": BUDGET, "name": Slot("name", "text")}
+    assert seen_slots(slots, {"budget": "LOW", "name": "Ada", "requested_slot": None}) == {
+        "budget": "Low",
+        "name": "Ada",
+        "requested_slot": None,
+    }
+    values = {"name": "Ada"}
+    assert seen_slots(slots, values) is values
+
+
+def test_a_story_speaks_of_what_policies_see():
+    domain = Domain(slots={"budget": BUDGET, "name": Slot("name", "text")})
+    told = as_policies_see(rule("r", slot("budget", "huge"), slot("name", "Ada"), slot("unknown", 1)), domain)
+    assert [dict(step.slots) for step in told.steps] == [{"budget": OTHER}, {"name": FILLED}, {"unknown": 1}]
