@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from policies.fallback import ACTIONS
 from policies.history import LISTEN
 from policies.types import Belief, Decision, DialogueState, Kind, Pass, Verdict
 from policies.untrained import Untrained
+
+LADDER = frozenset(ACTIONS.values())
 
 
 class FormPolicy(Untrained):
@@ -41,12 +44,14 @@ class FormPolicy(Untrained):
 def left_for(state: DialogueState) -> str | None:
     """What a story asked instead of the active form, so that the message is its answer; None while the form waits.
 
-    Turns that were not understood leave no form.
+    Turns that were not understood, and the ladder's way out of them, leave no form.
     """
     form = state.active_form
     if form is None:
         return None
     for turn in reversed(state.turns[:-1]):
-        if turn.actions and (turn.intent is not None or form in turn.actions):
-            return None if form in turn.actions else turn.actions[-1]
+        if form in turn.actions:
+            return None
+        if turn.actions and turn.intent is not None and turn.actions[-1] not in LADDER:
+            return turn.actions[-1]
     return None
