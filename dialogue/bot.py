@@ -57,6 +57,7 @@ class Bot:
         name: how it is called in the terminal and in logs.
         language: its main one, as ISO 639.
         clock: gives the time in seconds since 1970.
+        most_actions: in one turn; then it ends, whatever the policies say.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Bot:
         name: str = "bot",
         language: str = "en",
         clock: Callable[[], float] = time.time,
+        most_actions: int = MOST_ACTIONS,
     ) -> None:
         self.name = name
         self.language = language

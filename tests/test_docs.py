@@ -27,6 +27,7 @@ from dialogue.config import Config, load_config
 from dialogue.domain import Domain
 from dialogue.errors import StarfoldError
 from dialogue.plugins import build_encoders, build_policies
+from dialogue.sections import Actions, Server
 from dialogue.tracker import Tracker
 from encoders.catalog import BUILT_IN as ENCODERS
 from encoders.catalog import resolve as encoder_class
@@ -201,6 +202,15 @@ def test_what_bot_yml_says_in_its_comments_is_the_default():
         (told,) = re.findall(rf"^{name}:.*\(default(?:: (.+?))?\)$", BOT_YML, re.MULTILINE)
         value = getattr(Config(), name)
         assert yaml.safe_load(told) == value if told else value is None, name
+
+
+def test_every_option_of_a_server_stands_in_the_comment_with_its_default():
+    section = BOT_YML.partition("\nactions:")[2].partition("\nencoders:")[0]
+    told = {name: yaml.safe_load(value) for name, value in re.findall(r"`(\w+): ([^`]+)`", section)}
+    fields = {name: field.default for name, field in Actions.model_fields.items()}
+    assert fields.keys() - told.keys() == {"file", "url"}
+    assert fields == told | {"file": None, "url": None}
+    assert Server.model_fields.keys() == fields.keys() - {"file", "selective_domain"}
 
 
 def test_numbers_in_comments_are_the_defaults():

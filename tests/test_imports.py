@@ -36,7 +36,7 @@ LEARNING = (
     ("dialogue.fusion",),
     ("dialogue.encoding", "dialogue.entities"),
     ("dialogue.model",),
-    ("dialogue.config", "dialogue.plugins", "dialogue.training"),
+    ("dialogue.config", "dialogue.plugins", "dialogue.sections", "dialogue.training"),
     ("dialogue.project",),
     ("dialogue.console", "dialogue.doctor", "dialogue.scaffold", "dialogue.training.evaluate"),
     ("dialogue.cli",),
@@ -47,11 +47,18 @@ HOMES = {
     "alembic": ("dialogue.store.migrations",),
     "fasttext": ("encoders.fasttext",),
     "gensim": ("encoders.word2vec",),
+    "httpx": ("dialogue.actions.http",),
     "huggingface_hub": ("encoders.bert_source",),
     "onnx": ("encoders.bert_onnx",),
     "onnxruntime": ("encoders.bert_runtime",),
     "prompt_toolkit": ("dialogue.channels",),
-    "pydantic": ("dialogue.config", "dialogue.training.places", "encoders.catalog", "policies.catalog"),
+    "pydantic": (
+        "dialogue.config",
+        "dialogue.sections",
+        "dialogue.training.places",
+        "encoders.catalog",
+        "policies.catalog",
+    ),
     "rasa_sdk": ("dialogue.actions.local",),
     "rich": ("dialogue.channels", "dialogue.console", "dialogue.doctor"),
     "sklearn": ("dialogue.training.metrics",),
@@ -64,7 +71,7 @@ HEAVY = {*HOMES, "torch", "numpy", "scipy"} - {"typer"}
 PURE = ("dialogue.engine", "dialogue.tracker", "policies.chain")
 OUTSIDE = {
     *("asyncio", "ftplib", "http", "io", "multiprocessing", "os", "select", "shutil", "signal", "smtplib", "socket"),
-    *("sqlite3", "ssl", "subprocess", "tempfile", "threading", "urllib", "concurrent", "httpx", "requests"),
+    *("sqlite3", "ssl", "subprocess", "tempfile", "threading", "urllib", "concurrent", "requests"),
     *HEAVY,
 }
 

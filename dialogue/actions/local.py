@@ -7,7 +7,7 @@ import hashlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +19,7 @@ from dialogue.actions.sdk import read_result, tracker_state
 
 if TYPE_CHECKING:
     from rasa_sdk import Action
+    from rasa_sdk.executor import CollectingDispatcher
 
 
 class LocalActions:
@@ -64,8 +65,8 @@ class LocalActions:
         tracker = Tracker.from_dict(tracker_state(request))
         try:
             returned = self._actions[request.name].run(dispatcher, tracker, request.domain.as_dict())
-            if inspect.iscoroutine(returned):
-                returned = _finish(returned)
+            if inspect.isawaitable(returned):
+                returned = _finish(_whole(returned, dispatcher))
         except ActionExecutionRejection as refusal:
             raise ActionRejected(str(refusal)) from refusal
         return read_result(request, list(returned or ()), dispatcher.messages, self._responder)
@@ -107,6 +108,14 @@ def _actions_of(module: ModuleType, file: Path) -> Iterator[tuple[str, Action]]:
             continue
         except TypeError as problem:
             raise ActionError(f"{file}: {kind.__name__} cannot be built without arguments: {problem}") from problem
+
+
+async def _whole(returned: Awaitable[Any], dispatcher: CollectingDispatcher) -> Any:
+    """What an action returns, and a stream that it forgot to end, ended."""
+    events = await returned
+    if getattr(dispatcher, "is_streaming_active", False):
+        await dispatcher.stream_end()
+    return events
 
 
 def _finish(coroutine: Coroutine[Any, Any, Any]) -> Any:

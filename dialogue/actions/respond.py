@@ -25,7 +25,7 @@ class Responder:
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
 
-    def replies(self, name: str, tracker: Tracker, domain: Domain, **values: Any) -> tuple[Reply, ...]:
+    def replies(self, name: str, tracker: Tracker, domain: Domain, /, **values: Any) -> tuple[Reply, ...]:
         """What response `name` says in this conversation; nothing when no variation may be said.
 
         Args:
@@ -39,8 +39,7 @@ class Responder:
         """
         if name not in domain.responses:
             raise ActionError(f"the domain has no response {name!r}")
-        said = tracker.last_heard
-        channel = None if said is None else said.input_channel
+        channel = channel_of(tracker)
         variation = choose(domain.responses[name], tracker.slots, channel, self._rng)
         if variation is None:
             logger.warning("no variation of %s may be said in channel %s", name, channel)
@@ -70,6 +69,12 @@ class ResponseActions:
         if name not in request.domain.responses:
             name = chosen_answer(name.removeprefix("utter_"), request.tracker)
         return ActionResult(replies=self._responder.replies(name, request.tracker, request.domain))
+
+
+def channel_of(tracker: Tracker) -> str | None:
+    """The channel the user spoke in last."""
+    said = tracker.last_heard
+    return None if said is None else said.input_channel
 
 
 def chosen_answer(intent: str, tracker: Tracker) -> str:

