@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 from dialogue.actions.base import ActionError, ActionOutcome, ActionRejected, ActionRequest, Actions
 from dialogue.domain import ACTION_LISTEN, REQUESTED_SLOT, Domain
-from dialogue.engine import SESSION_METADATA, Engine, Steps, Turned
-from dialogue.events import Event
+from dialogue.engine import MOST_ACTIONS, SESSION_METADATA, Engine, Steps, Turned
+from dialogue.events import EXTERNAL, Event, ReminderScheduled
 from dialogue.message import Message, Reply
+from dialogue.reminders import overdue
 from dialogue.store.base import Answered, TrackerStore
+from dialogue.store.recent import Recent
 from dialogue.tracker import Tracker
-from dialogue.understanding import Understanding, parse_data, shortcut
+from dialogue.understanding import Understanding, entities_of, parse_data, shortcut, told
+from dialogue.watch import Watch
 from policies.chain import Chain
 from policies.types import Belief, Decision, Kind
 
@@ -77,12 +79,13 @@ class Bot:
         self.language = language
         self._understanding = understanding
         self._domain = domain
-        self._engine = Engine(domain, policies, language=language)
+        self._engine = Engine(domain, policies, language=language, most_actions=most_actions)
         self._actions = actions
         self._store = store
         self._clock = clock
         automatic = dict.fromkeys((REQUESTED_SLOT, SESSION_METADATA))
-        self._slots = {**automatic, **{slot.name: slot.initial_value for slot in domain.slots.values()}}
+        slots = {**automatic, **{slot.name: slot.initial_value for slot in domain.slots.values()}}
+        self._memory = Recent(store, slots)
 
     @property
     def intents(self) -> tuple[str, ...]:
@@ -102,30 +105,84 @@ class Bot:
         Raises:
             StoreError: if the store cannot be reached, or something else has taken the conversation on meanwhile.
         """
-        watch = _Watch()
+        watch = Watch()
         with self._store.turn(message.sender):
             with watch("load"):
                 replies = self._store.seen(message.sender, message)
-                events = self._store.events(message.sender) if replies is None else []
-                tracker = Tracker(message.sender, self._slots).apply(events)
+                tracker = self._memory.tracker(message.sender) if replies is None else None
             with watch("understand"):
                 belief = self._believe(message.text, watch)
-            if replies is not None:
-                return TurnResult(message, replies, REPEATED, belief, (), watch.read())
-            with watch("decide"):
-                turned = self._drive(self._engine.turn(tracker, message, belief, self._clock), watch)
-            with watch("store"):
-                answered = Answered(message, turned.replies)
-                self._store.append(message.sender, len(events), turned.events, answered=answered)
-        return TurnResult(message, turned.replies, turned.decision, belief, turned.events, watch.read())
+            if tracker is None:
+                return TurnResult(message, replies or (), REPEATED, belief, (), watch.read())
+            return self._turn(tracker, message, belief, watch)
+
+    def trigger(
+        self, sender: str, intent: str, entities: Any = None, *, message_id: str | None = None
+    ) -> TurnResult | None:
+        """Let an intent come in that nobody said; it is answered in the channel the user spoke in last.
+
+        Args:
+            sender: whose conversation it is.
+            intent: its name.
+            entities: `{"name": value}` or a list in the parse shape.
+            message_id: with the id of a reminder, nothing happens unless that reminder waits.
+
+        Returns:
+            The turn, or None if the reminder does not wait any more.
+
+        Raises:
+            ValueError: if the entities have another shape.
+            StoreError: as `handle`.
+        """
+        found = entities_of(entities)
+        if found is None:
+            raise ValueError(f"entities of {intent!r}: expected a mapping or a list of mappings, got {entities!r:.80}")
+        watch = Watch()
+        with self._store.turn(sender):
+            with watch("load"):
+                tracker = self._memory.tracker(sender)
+            if message_id is not None and message_id not in [one.message_id for one in tracker.reminders.values()]:
+                return None
+            said = tracker.last_heard
+            message = Message(
+                f"EXTERNAL: {intent}",
+                sender=sender,
+                channel=(said.input_channel if said is not None else None) or Message("").channel,
+                id=message_id or uuid.uuid4().hex,
+                metadata={EXTERNAL: True},
+            )
+            return self._turn(tracker, message, told(intent, entities=found), watch)
+
+    def due(self, now: float | None = None, *, sender: str | None = None) -> list[TurnResult]:
+        """Run the turns of all reminders that are due, each once and for ever, the earliest of a conversation first.
+
+        Args:
+            now: in seconds since 1970; by default the bot's clock.
+            sender: only this conversation's; else every one's.
+
+        Raises:
+            StoreError: as `handle`; the reminders not yet run still wait.
+        """
+        now = self._clock() if now is None else now
+        senders = self._store.conversations(having=ReminderScheduled.wire) if sender is None else [sender]
+        turns = []
+        for one in senders:
+            for reminder in overdue(self.tracker(one).reminders, now):
+                entities = reminder.event.entities
+                if entities_of(entities) is None:
+                    logger.warning("conversation %s: entities of a reminder are ignored: %.80r", one, entities)
+                    entities = None
+                turn = self.trigger(one, reminder.event.intent, entities, message_id=reminder.message_id)
+                turns += [] if turn is None else [turn]
+        return turns
 
     def parse(self, text: str) -> dict[str, Any]:
         """What a text means, in the parse shape of Rasa with the belief's numbers under `belief`. Changes nothing."""
-        return parse_data(text, self._believe(text, _Watch()), self._domain, language=self.language)
+        return parse_data(text, self._believe(text, Watch()), self._domain, language=self.language)
 
     def tracker(self, sender: str) -> Tracker:
         """The conversation with a user; an empty one if there was none yet."""
-        return Tracker(sender, self._slots).apply(self._store.events(sender))
+        return self._memory.tracker(sender)
 
     def reset(self, sender: str) -> None:
         """Forget the conversation with a user."""
@@ -136,14 +193,23 @@ class Bot:
         """Let go of the store. Nothing may be called afterwards."""
         self._store.close()
 
-    def _believe(self, text: str, watch: _Watch) -> Belief:
+    def _turn(self, tracker: Tracker, message: Message, belief: Belief, watch: Watch) -> TurnResult:
+        """Run a turn and store it. The right to the conversation is the caller's."""
+        with watch("decide"):
+            turned = self._drive(self._engine.turn(tracker, message, belief, self._clock), watch)
+        with watch("store"):
+            answered = Answered(message, turned.replies)
+            self._store.append(message.sender, tracker.length, turned.events, answered=answered)
+        return TurnResult(message, turned.replies, turned.decision, belief, turned.events, watch.read())
+
+    def _believe(self, text: str, watch: Watch) -> Belief:
         belief = shortcut(text, self._domain)
         if belief is None:
             belief = self._understanding.parse(text)
             watch.split(self._understanding.timings)
         return belief
 
-    def _drive(self, steps: Steps, watch: _Watch) -> Turned:
+    def _drive(self, steps: Steps, watch: Watch) -> Turned:
         """Run what the engine asks for until the turn is over."""
         try:
             request = next(steps)
@@ -166,35 +232,3 @@ class Bot:
             if isinstance(problem, ActionError):
                 return problem
             return ActionError(f"{type(problem).__name__}: {problem}")
-
-
-class _Watch:
-    """Milliseconds per stage; a stage within another counts only once, for itself."""
-
-    def __init__(self) -> None:
-        self._spent: dict[str, float] = {}
-        self._open: list[str] = []
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        self._spent.setdefault(stage, 0.0)
-        self._open.append(stage)
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._open.pop()
-            self._add(stage, (time.perf_counter() - start) * 1000)
-
-    def split(self, stages: Mapping[str, float]) -> None:
-        """Take parts that were measured elsewhere out of the open stage."""
-        for stage, milliseconds in stages.items():
-            self._add(stage, milliseconds)
-
-    def read(self) -> Mapping[str, float]:
-        return MappingProxyType({stage: max(0.0, spent) for stage, spent in self._spent.items()})
-
-    def _add(self, stage: str, milliseconds: float) -> None:
-        self._spent[stage] = self._spent.get(stage, 0.0) + milliseconds
-        if self._open:
-            self._spent[self._open[-1]] -= milliseconds

@@ -7,14 +7,16 @@ whole turn. Who drives it runs the actions, keeps the events and sends the repli
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from dialogue.actions.base import ActionError, ActionOutcome, ActionRejected, ActionRequest, ActionResult
 from dialogue.actions.defaults import ACTION_APOLOGIZE
 from dialogue.domain import ACTION_LISTEN, Domain
 from dialogue.draft import Draft, executed
 from dialogue.events import (
+    EXTERNAL,
     ActionExecuted,
     ActionExecutionRejected,
     ActionReverted,
@@ -95,8 +97,9 @@ class Engine:
             An action to run; send what came of it.
         """
         draft = Draft(tracker, clock)
-        if self._session_is_over(tracker, clock()):
-            yield from self._begin_session(draft, message)
+        external = bool(message.metadata.get(EXTERNAL))
+        if self._session_is_over(tracker, clock(), external):
+            yield from self._begin_session(draft, {} if external else message.metadata)
         self._hear(draft, message, belief)
         if draft.tracker.paused and (belief.top is None or belief.top.name != RESTART):
             _listen(draft, "the conversation is paused")
@@ -128,16 +131,19 @@ class Engine:
         state = tracker.state()
         return replace(state, slots=seen_slots(self._domain.slots, state.slots))
 
-    def _session_is_over(self, tracker: Tracker, now: float) -> bool:
-        if tracker.fresh or tracker.ended:
-            return True
+    def _session_is_over(self, tracker: Tracker, now: float, external: bool) -> bool:
+        """Whether a new session begins. What no person says goes on with the session there is, however old."""
+        if tracker.fresh or tracker.ended or external:
+            return tracker.fresh or tracker.ended
         expiration = self._domain.session_expiration_minutes * 60
         last = tracker.last_heard
         return expiration > 0 and last is not None and now - last.timestamp > expiration
 
-    def _begin_session(self, draft: Draft, message: Message) -> Generator[ActionRequest, ActionOutcome, None]:
-        if message.metadata:
-            draft.add(SlotSet(timestamp=draft.clock(), name=SESSION_METADATA, value=dict(message.metadata)))
+    def _begin_session(
+        self, draft: Draft, metadata: Mapping[str, Any]
+    ) -> Generator[ActionRequest, ActionOutcome, None]:
+        if metadata:
+            draft.add(SlotSet(timestamp=draft.clock(), name=SESSION_METADATA, value=dict(metadata)))
         outcome = yield from self._run(draft, _engine_decision(SESSION_START, "a new session begins"))
         if not isinstance(outcome, ActionResult):
             draft.add(SessionStarted(timestamp=draft.clock()))

@@ -18,6 +18,8 @@ from typing_extensions import Self
 from dialogue.errors import suggestion
 from dialogue.message import EMPTY
 
+EXTERNAL = "is_external"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -96,7 +98,7 @@ class UserUttered(Event):
     @property
     def external(self) -> bool:
         """Whether no person said it: a reminder that came due, or another program."""
-        return bool(self.metadata.get("is_external"))
+        return bool(self.metadata.get(EXTERNAL))
 
     @property
     def entities(self) -> list[Mapping[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dialogue
+from dialogue.assembly import actions, most_actions
 from dialogue.bot import Bot
 from dialogue.config import CONFIG_FILE, Config, load_config
 from dialogue.domain import Domain
@@ -22,12 +23,7 @@ from dialogue.training.folder import FORMAT, Manifest, current_version, read_man
 from dialogue.training.memory import keep_freed_memory, peak_mb
 
 if TYPE_CHECKING:
-    from dialogue.actions.base import Actions
-    from dialogue.actions.dispatch import Dispatcher
-    from dialogue.actions.respond import Responder
     from dialogue.model import Model
-    from dialogue.sections import Actions as ActionsSection
-    from dialogue.sections import Server
     from dialogue.training.corpus import Corpus
     from policies.chain import Chain
     from policies.types import Story
@@ -177,6 +173,7 @@ def open_bot(project: Path, *, progress: Progress | None = None, retrain: bool =
         SqlTrackerStore(config.store_url),
         name=config.name,
         language=config.language,
+        most_actions=most_actions(os.environ),
     )
 
 
@@ -194,53 +191,6 @@ def read(config: Config, version: Path) -> tuple[Model, Chain, Domain]:
     except (ValueError, OSError) as cause:
         raise ModelError(f"the model cannot be read: {cause}; train again") from cause
     return model, policies, read_data([version / "domain.json"]).domain
-
-
-def actions(config: Config, domain: Domain) -> Dispatcher:
-    """The bot's actions: the built-in ones, and those of its own Python file or action server.
-
-    Raises:
-        ActionError: if the file cannot be imported, or the server's options are wrong.
-    """
-    from dialogue.actions.dispatch import all_actions
-
-    responder = responder_of(config)
-    custom = [] if config.actions is None else [custom_actions(config, config.actions, domain, responder)]
-    return all_actions(domain, responder, custom=custom, language=config.language)
-
-
-def custom_actions(config: Config, section: ActionsSection, domain: Domain, responder: Responder) -> Actions:
-    """The project's own actions."""
-    if section.file is not None:
-        from dialogue.actions.local import LocalActions
-
-        return LocalActions(config.project / section.file, responder)
-    from dialogue.actions.remote import ActionServer, RemoteActions
-
-    server = ActionServer(**connection(config, section), selective_domain=section.selective_domain)
-    return RemoteActions(server, domain, responder)
-
-
-def responder_of(config: Config) -> Responder:
-    """What says responses: the domain's words, or a server's."""
-    rng = random.Random(config.seed)  # noqa: S311 (chooses among wordings)
-    if config.nlg is not None:
-        from dialogue.actions.http import Endpoint
-        from dialogue.actions.nlg import CallbackResponder
-
-        return CallbackResponder(Endpoint(**connection(config, config.nlg)), rng)
-    from dialogue.actions.respond import Responder
-
-    return Responder(rng)
-
-
-def connection(config: Config, server: Server) -> dict[str, Any]:
-    """The options of an endpoint, as a section of bot.yml has them."""
-    options = server.model_dump(exclude={"file", "selective_domain", "basic_auth", "cafile"})
-    login = server.basic_auth
-    options["basic_auth"] = None if login is None else (login.username, login.password)
-    options["cafile"] = None if server.cafile is None else config.project / server.cafile
-    return options
 
 
 def teach(project: Path, text: str, intent: str) -> None:

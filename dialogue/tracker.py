@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from dialogue import events as ev
 from dialogue.fold import LISTEN, REQUESTED_SLOT, Loop, Moment, failed, start, step
+from dialogue.reminders import NONE, Waiting, after
 from policies.types import DialogueState
 
 Include = Literal["ALL", "AFTER_RESTART", "APPLIED", "NONE"]
@@ -50,7 +51,10 @@ class Tracker:
         history: at most so many turns are remembered for the policies, at least 1.
     """
 
-    __slots__ = ("_applied", "_failed", "_failures", "_first", "_forms", "_log", "_now", "_said", "conversation")
+    __slots__ = (
+        *("_applied", "_failed", "_failures", "_first", "_forms", "_length", "_log", "_now", "_reminders", "_said"),
+        "conversation",
+    )
 
     def __init__(self, conversation: str, slots: Mapping[str, Any] | None = None, *, history: int = 20) -> None:
         if history < 1:
@@ -64,13 +68,15 @@ class Tracker:
         self._said: ev.UserUttered | None = None
         self._failures = 0
         self._failed = False
+        self._length = 0
+        self._reminders = NONE
 
     def apply(self, events: Iterable[ev.Event]) -> Tracker:
         """The tracker after `events`: the same whether they come one by one or all at once."""
-        after = copy.copy(self)
+        next_one = copy.copy(self)
         for event in events:
-            after._add(event)
-        return after
+            next_one._add(event)
+        return next_one
 
     @property
     def slots(self) -> Mapping[str, Any]:
@@ -126,6 +132,21 @@ class Tracker:
     def last_heard(self) -> ev.UserUttered | None:
         """The last user message, whether it counts or was rewound: its time decides when a session is over."""
         return self._said
+
+    @property
+    def length(self) -> int:
+        """How many events there have been; the number of the last."""
+        return self._length
+
+    @property
+    def last_event(self) -> ev.Event | None:
+        """The last event, counted or not."""
+        return None if self._log is None else self._log.event
+
+    @property
+    def reminders(self) -> Waiting:
+        """The reminders that wait."""
+        return self._reminders
 
     @property
     def fresh(self) -> bool:
@@ -205,6 +226,8 @@ class Tracker:
     def _add(self, event: ev.Event) -> None:
         """Append an event. Only `apply` may call it, on its own copy."""
         self._log = _Logged(event, self._log)
+        self._length += 1
+        self._reminders = after(self._reminders, event, self._length)
         self._count_failures(event)
         if isinstance(event, ev.UserUttered):
             self._said = event

@@ -76,8 +76,12 @@ class TrackerStore(Protocol):
         """The replies stored for this message (by its channel and id in this conversation), or None when it is new."""
         ...
 
-    def conversations(self) -> list[str]:
-        """Every conversation's id, the one with the latest event first."""
+    def conversations(self, *, having: str | None = None) -> list[str]:
+        """Every conversation's id, the one with the latest event first; with `having`, of those with such an event.
+
+        Args:
+            having: wire name of a type of events.
+        """
         ...
 
     def delete(self, conversation: str) -> bool:

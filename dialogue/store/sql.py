@@ -105,11 +105,14 @@ class SqlTrackerStore:
             stored = connection.scalar(query)
         return None if stored is None else tuple(_read_reply(reply) for reply in json.loads(stored))
 
-    def conversations(self) -> list[str]:
+    def conversations(self, *, having: str | None = None) -> list[str]:
         """See `TrackerStore`."""
         query = sa.select(schema.conversations.c.name).order_by(
             schema.conversations.c.updated.desc(), schema.conversations.c.name
         )
+        if having is not None:
+            keys = sa.select(schema.events.c.conversation_id).where(schema.events.c.type == having)
+            query = query.where(schema.conversations.c.id.in_(keys))
         with self._database.read() as connection:
             return list(connection.scalars(query))
 

@@ -167,8 +167,8 @@ class MemoryStore:
     def seen(self, conversation, message):
         return self.answers.get((conversation, message.channel, message.id))
 
-    def conversations(self):
-        return list(self.log)
+    def conversations(self, *, having=None):
+        return [name for name, log in self.log.items() if having is None or any(e.wire == having for e in log)]
 
     def delete(self, conversation):
         return self.log.pop(conversation, None) is not None

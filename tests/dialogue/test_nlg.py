@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from dialogue.actions.base import ActionRequest
+from dialogue.actions.base import ActionError, ActionRequest
 from dialogue.actions.dispatch import all_actions
 from dialogue.actions.http import Endpoint
 from dialogue.actions.nlg import CallbackResponder
 from dialogue.actions.remote import RemoteActions
+from dialogue.assembly import actions, most_actions, responder_of
 from dialogue.bot import Bot
 from dialogue.config import load_config
 from dialogue.domain import ActionSpec
 from dialogue.message import Button
-from dialogue.project import actions, responder_of
 from dialogue.tracker import Tracker
 from policies.types import Decision, Kind
 from tests.dialogue.desk import DOMAIN, Custom, FakeUnderstanding, MemoryStore, Talk, chain, respond
@@ -105,3 +105,16 @@ def test_bot_yml_names_the_servers(tmp_path):
     assert "domain" not in acts.requests[0]
     assert acts.paths == ["/webhook?token=t"]
     assert acts.headers[0]["Authorization"].startswith("Basic ")
+
+
+def test_how_many_actions_a_turn_may_have():
+    assert most_actions({}) == 10
+    assert most_actions({"MAX_NUMBER_OF_PREDICTIONS": "3"}) == 3
+    for wrong in ("0", "-1", "ten", ""):
+        with pytest.raises(ActionError, match="MAX_NUMBER_OF_PREDICTIONS: expected a whole number"):
+            most_actions({"MAX_NUMBER_OF_PREDICTIONS": wrong})
+    bot = Bot(
+        FakeUnderstanding(), NAMED, chain(), all_actions(NAMED, custom=(Custom(),)), MemoryStore(), most_actions=3
+    )
+    names = [event.name for event in Talk(bot).turn("loop").events if event.wire == "action"]
+    assert names[2:] == ["action_loop"] * 3 + ["action_listen"]
