@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from rasa_sdk import Action, Tracker
+from rasa_sdk import Action, FormValidationAction, Tracker
 from rasa_sdk.events import EventType, FollowupAction, SlotSet
 from rasa_sdk.executor import CollectingDispatcher
 
@@ -181,6 +181,34 @@ def _weekday(words: str) -> int | None:
 # --- bookings ---------------------------------------------------------------------------------------------------------
 
 
+LARGEST_PARTY = 30
+NUMBERS = {
+    **dict(zip("一二三四五六七八九十", range(1, 11), strict=True)),
+    "两": 2,
+    "俩": 2,
+    "仨": 3,
+    "one": 1,
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "nine": 9,
+    "ten": 10,
+    "eleven": 11,
+    "twelve": 12,
+}
+
+
+def number_in(words: str) -> int | None:
+    """The number that "4 people", "four" or "四位" name, None if there is none."""
+    if found := re.search(r"\d+", words):
+        return int(found[0])
+    return next((NUMBERS[word] for word in re.findall(r"[a-z]+|[一-龥]", words.lower()) if word in NUMBERS), None)
+
+
 def sample_bookings(today: date) -> dict[str, Booking]:
     """Bookings to try the bot with, always in the near future."""
     friday = today + timedelta(days=(FRIDAY - today.weekday() - 1) % 7 + 1)
@@ -312,6 +340,51 @@ def status_on(day: date) -> tuple[str, dict[str, str]]:
         return "utter_day_open", {"date": f"{day}", "opens": hours[0], "closes": hours[1]}
     following, opens = next_open_day(day)
     return "utter_day_closed", {"date": f"{day}", "next_date": f"{following}", "opens": opens}
+
+
+class ValidateBookingForm(FormValidationAction, DeskAction):  # type: ignore[misc]  # rasa-sdk is untyped
+    """Checks each detail of a booking as it is given; one that cannot be is asked for again."""
+
+    def name(self) -> str:
+        return "validate_booking_form"
+
+    def validate_visit_date(
+        self, value: str, dispatcher: CollectingDispatcher, tracker: Tracker, domain: Domain
+    ) -> dict[str, str | None]:
+        today = self.clock().date()
+        day = resolve_date(str(value), today)
+        if day is not None and day < today:
+            dispatcher.utter_message(response="utter_date_past", date=f"{day}")
+            return {"visit_date": None}
+        return {"visit_date": self.open_day(str(value), dispatcher)}
+
+    def validate_party_size(
+        self, value: str, dispatcher: CollectingDispatcher, tracker: Tracker, domain: Domain
+    ) -> dict[str, str | None]:
+        people = number_in(str(value))
+        if people is not None and 1 <= people <= LARGEST_PARTY:
+            return {"party_size": f"{people}"}
+        large = people is not None and people > LARGEST_PARTY
+        response = "utter_party_too_large" if large else "utter_party_unclear"
+        dispatcher.utter_message(response=response, most=LARGEST_PARTY)
+        return {"party_size": None}
+
+    def validate_email(
+        self, value: str, dispatcher: CollectingDispatcher, tracker: Tracker, domain: Domain
+    ) -> dict[str, str | None]:
+        if re.fullmatch(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+", str(value)):
+            return {"email": value}
+        dispatcher.utter_message(response="utter_email_unclear")
+        return {"email": None}
+
+
+class StopBooking(DeskAction):
+    def name(self) -> str:
+        return "action_stop_booking"
+
+    def run(self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: Domain) -> Events:
+        dispatcher.utter_message(response="utter_booking_stopped")
+        return [SlotSet("visit_date", None), SlotSet("party_size", None)]
 
 
 class SubmitBooking(DeskAction):

@@ -255,6 +255,47 @@ def test_resolve_date_takes_any_text(text: str) -> None:
 
 # --- bookings
 
+
+@pytest.mark.parametrize(
+    ("words", "number"),
+    [("4 people", 4), ("Four", 4), ("a party of twelve", 12), ("两位", 2), ("七", 7), ("12个人", 12), ("none", None)],
+)
+def test_number_in_words(words: str, number: int | None) -> None:
+    assert nova.number_in(words) == number
+
+
+@pytest.mark.parametrize(
+    ("slot", "said", "kept", "response"),
+    [
+        ("visit_date", "next Saturday", "2027-03-13", None),
+        ("visit_date", "Monday", None, "utter_day_closed"),
+        ("visit_date", "2027-03-09", None, "utter_date_past"),
+        ("visit_date", "Friday the 20th", "Friday the 20th", None),
+        ("party_size", "4 people", "4", None),
+        ("party_size", "31", None, "utter_party_too_large"),
+        ("party_size", "0", None, "utter_party_unclear"),
+        ("party_size", "a few", None, "utter_party_unclear"),
+        ("email", "lee@home.example", "lee@home.example", None),
+        ("email", "lee@home", None, "utter_email_unclear"),
+    ],
+)
+def test_a_detail_is_checked(slot: str, said: str, kept: str | None, response: str | None) -> None:
+    tracker = Tracker("visitor-1", {}, {}, [], False, None, {}, "action_listen")
+    dispatcher = CollectingDispatcher()
+    check = getattr(ACTIONS["validate_booking_form"](clock=lambda: WEDNESDAY), f"validate_{slot}")
+    assert check(said, dispatcher, tracker, {}) == {slot: kept}
+    assert [message["response"] for message in dispatcher.messages] == ([response] if response else [])
+    for message in dispatcher.messages:
+        words = ALL_RESPONSES[message["response"]][0]["text"]
+        assert set(re.findall(r"{(\w+)}", words)) <= set(_arguments(message))
+
+
+def test_a_booking_that_is_stopped_forgets_its_details() -> None:
+    said, slots = run("action_stop_booking", **ASKED)
+    assert only(said)[0] == "utter_booking_stopped"
+    assert (slots["visit_date"], slots["party_size"]) == (None, None)
+
+
 ASKED: dict[str, Any] = {"visit_date": "next Saturday", "party_size": "4", "email": "lee@home.example"}
 
 
