@@ -2,9 +2,9 @@
 
     python -m tests.bench.turns           about a minute on one core
 
-The understanding is a toy, so what is measured is the conversation: the store (SQLite in a file), the fold of the events,
-policies, forms, actions in this process and on a server. A turn that tells an action the whole conversation, as Rasa's
-contract wants, grows with it; no other does. `opened` is the first turn after the program starts: it reads everything.
+The understanding is a toy, so what is measured is the conversation: the store (SQLite in a file), the fold of the
+events, policies, forms, actions in this process and on a server. A turn that tells an action the whole conversation, as
+Rasa's contract wants, grows with it; no other does. `opened` is the first turn after the program starts: it reads all.
 """
 
 from __future__ import annotations
