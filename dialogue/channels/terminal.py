@@ -81,6 +81,7 @@ class TerminalChat:
         """Talk until the user leaves. Ctrl-C clears the line or interrupts the turn, Ctrl-D ends the chat."""
         self.note(f"talking to {self.name} · /help lists the commands · Ctrl-D quits")
         while not self.done:
+            self.remind()
             try:
                 line = self.session.prompt(PROMPT, completer=self._completer)
             except KeyboardInterrupt:
@@ -119,6 +120,17 @@ class TerminalChat:
         self.heard = self.heard if message.text.startswith("/") else message.text
         self._show(turn, said=text if button is None else button.title)
 
+    def remind(self) -> None:
+        """Show what the bot says of its own accord because a reminder came due."""
+        try:
+            turns = self.bot.due(sender=self.sender)
+        except StarfoldError as error:
+            return self.complain(str(error))
+        for turn in turns:
+            self.turn = turn
+            self._show(turn, said=None)
+        return None
+
     def forget(self) -> None:
         """Drop what belongs to the conversation so far."""
         self.turn, self.heard = None, ""
@@ -136,8 +148,8 @@ class TerminalChat:
         """A line that says what cannot be done."""
         self.console.print(explain.plain(text, "red"))
 
-    def _show(self, turn: TurnResult, *, said: str) -> None:
-        self._lines.append(f"you: {said}")
+    def _show(self, turn: TurnResult, *, said: str | None) -> None:
+        self._lines += [] if said is None else [f"you: {said}"]
         buttons: list[Button] = []
         for reply in turn.replies:
             row = Table.grid()

@@ -36,6 +36,7 @@ class FakeBot:
         self.heard: list[Message] = []
         self.replies: tuple[Reply, ...] | None = None
         self.error: BaseException | None = None
+        self.reminders: list[str] = []
         self.closed = False
         self._trackers: dict[str, Tracker] = {}
 
@@ -53,6 +54,10 @@ class FakeBot:
         )
         self._trackers[message.sender] = self.tracker(message.sender).apply(events)
         return TurnResult(message, said, DECISION, BELIEF, events, MILLISECONDS)
+
+    def due(self, *, sender: str) -> list[TurnResult]:
+        waiting, self.reminders = self.reminders, []
+        return [self.handle(Message(text, sender=sender)) for text in waiting]
 
     def parse(self, text: str) -> dict:
         return {"text": text, "intent": {"name": "opening_hours", "confidence": 0.75}}

@@ -66,6 +66,21 @@ def test_says_what_is_typed_and_shows_the_answer_with_its_belief(tmp_path):
     assert "opening_hours 0.75 [0.50, 0.88] · unknown 0.06 · rules" in shown
 
 
+def gone(sender):
+    raise StoreError("the store is gone")
+
+
+def test_a_reminder_that_came_due_is_shown_before_the_next_prompt(tmp_path):
+    with chatting(tmp_path) as (chat, typed):
+        chat.bot.reminders = ["water the plants"]
+        shown = typed("hello\r" + QUIT)
+        assert shown.index("Nova › you said water the plants") < shown.index("Nova › you said hello")
+        assert "you: water" not in chat.transcript()
+        chat.done = False
+        chat.bot.due = gone
+        assert "the store is gone" in typed(QUIT)
+
+
 def test_control_d_ends_the_chat(tmp_path):
     with chatting(tmp_path) as (chat, typed):
         typed("\x04")
