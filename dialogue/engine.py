@@ -155,13 +155,16 @@ class Engine:
         said = draft.tracker.latest_message
         if said is None:
             return
-        if left_for(draft.tracker.state()) is not None:
+        left = left_for(draft.tracker.state()) is not None
+        if left:
             draft.add(LoopInterrupted(timestamp=draft.clock(), is_interrupted=True))
         intent = belief.top.name if belief.top is not None and said.understood else None
         text = "" if said.external or (intent and SHORTCUT.fullmatch(said.text or "")) else said.text or ""
         filled = yield from fill_slots(self._domain, draft.tracker, Heard(text, intent, belief.entities))
         draft.say(filled.replies)
         draft.add(*(replace(event, timestamp=draft.clock()) for event in filled.events))
+        if left and left_for(draft.tracker.state()) is None:
+            draft.add(LoopInterrupted(timestamp=draft.clock(), is_interrupted=False))
 
     def _act(self, draft: Draft, belief: Belief) -> Generator[ActionRequest, ActionOutcome, None]:
         for _ in range(self._most_actions):

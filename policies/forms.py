@@ -44,10 +44,11 @@ class FormPolicy(Untrained):
 def left_for(state: DialogueState) -> str | None:
     """What a story asked instead of the active form, so that the message is its answer; None while the form waits.
 
-    Turns that were not understood, and the ladder's way out of them, leave no form.
+    Turns that were not understood, and the ladder's way out of them, leave no form; and who fills the slot that the
+    form asked for has come back to it.
     """
     form = state.active_form
-    if form is None:
+    if form is None or state.slots.get(state.requested_slot or "") is not None:
         return None
     for turn in reversed(state.turns[:-1]):
         if form in turn.actions:

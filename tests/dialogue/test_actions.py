@@ -2,6 +2,7 @@
 
 import random
 import textwrap
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,15 @@ from dialogue.actions.dispatch import all_actions
 from dialogue.actions.local import LocalActions
 from dialogue.actions.respond import Responder
 from dialogue.actions.sdk import read_result
-from dialogue.domain import DEFAULT_ACTIONS, Domain, IntentSpec, ResponseVariation
+from dialogue.domain import (
+    DEFAULT_ACTIONS,
+    ActionSpec,
+    Domain,
+    IntentSpec,
+    ResponseVariation,
+    Slot,
+    SlotMapping,
+)
 from dialogue.message import Button
 from dialogue.tracker import Tracker
 from policies.types import Candidate, Decision, Kind
@@ -194,6 +203,88 @@ def test_local_actions_in_a_conversation(local):
     assert talk.say("weather in Oslo")[0] == "Sunny in Oslo"
     assert talk.tracker.slots["city"] == "OSLO"
     assert talk.say("loop") == ["Sorry, something went wrong on my side. Please try again later."]
+
+
+VALIDATING = """
+from rasa_sdk import Action, FormValidationAction, ValidationAction
+from rasa_sdk.events import ActionExecuted, SessionStarted, SlotSet
+
+
+class Everywhere(ValidationAction):
+    async def extract_people(self, dispatcher, tracker, domain):
+        return {"people": 7} if "seven" in tracker.latest_message["text"] else {}
+
+    def validate_city(self, value, dispatcher, tracker, domain):
+        return {"city": str(value).upper()}
+
+    def validate_people(self, value, dispatcher, tracker, domain):
+        return {"people": value}
+
+
+class Booking(FormValidationAction):
+    def name(self):
+        return "validate_booking"
+
+    async def required_slots(self, domain_slots, dispatcher, tracker, domain):
+        return [name for name in domain_slots if name != "note" or tracker.get_slot("people") != 7]
+
+    def validate_city(self, value, dispatcher, tracker, domain):
+        if value == "ROME":
+            dispatcher.utter_message(response="utter_booked", note="not there")
+            return {"city": None}
+        return {"city": value}
+
+    async def validate_people(self, value, dispatcher, tracker, domain):
+        return {"people": value}
+
+    def validate_note(self, value, dispatcher, tracker, domain):
+        return {"note": value}
+
+
+class AskCity(Action):
+    def name(self):
+        return "action_ask_booking_city"
+
+    async def run(self, dispatcher, tracker, domain):
+        dispatcher.utter_message(text=f"Where to, {tracker.sender_id}?")
+        return [SlotSet("note", None)]
+
+
+class Begin(Action):
+    def name(self):
+        return "action_session_start"
+
+    async def run(self, dispatcher, tracker, domain):
+        await dispatcher.stream_chunk(text="Good day.")
+        return [SessionStarted(), SlotSet("likes", True), ActionExecuted("action_listen")]
+
+
+class Restart(Action):
+    def name(self):
+        return "action_restart"
+
+    def run(self, dispatcher, tracker, domain):
+        dispatcher.utter_message(text="Not now.")
+"""
+
+
+def test_validation_and_replaced_defaults_in_this_process(tmp_path):
+    (tmp_path / "actions.py").write_text(VALIDATING)
+    place = LocalActions(tmp_path / "actions.py", RESPONDER)
+    names = ("action_validate_slot_mappings", "validate_booking", "action_ask_booking_city")
+    people = Slot("people", "float", mappings=(SlotMapping("custom"),))
+    slots = {**DOMAIN.slots, "people": people}
+    domain = replace(DOMAIN, actions={name: ActionSpec(name) for name in names}, slots=slots)
+    talk = Talk(make_bot(custom=place, domain=domain))
+    assert talk.say("book") == ["Good day.", "Where to, ada?"]
+    assert talk.tracker.slots["likes"] is True
+    assert talk.say("Rome") == ["Booked: ROME, , not there.", "Where to, ada?"]
+    assert talk.say("Oslo") == ["How many?"]
+    assert talk.tracker.slots["city"] == "OSLO"
+    assert talk.say("inform seven") == ["Booked: OSLO, 7, ."], "for seven nothing more is required"
+    assert talk.tracker.active_form is None
+    assert talk.say("/restart") == ["Not now."]
+    assert talk.tracker.slots["city"] == "OSLO"
 
 
 @pytest.mark.parametrize(

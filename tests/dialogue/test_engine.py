@@ -8,7 +8,7 @@ from dialogue import events as ev
 from dialogue.actions.base import ActionError, ActionRejected, ActionResult
 from dialogue.domain import Domain, Form, MappingCondition, Slot, SlotMapping
 from dialogue.engine import Engine
-from dialogue.extraction import Heard, extract_on_activation, extract_slots
+from dialogue.extraction import Heard, custom_actions, extract_on_activation, extract_slots
 from dialogue.message import Message, Reply
 from dialogue.tracker import Tracker
 from policies.testing import belief
@@ -169,3 +169,83 @@ def test_the_intent_that_begins_a_form_may_fill_its_slots():
     (event,) = extract_on_activation(domain, domain.forms["f"], Heard("", "book", ()))
     assert (event.name, event.value) == ("x", "indoor")
     assert extract_on_activation(domain, domain.forms["f"], Heard("", "other", ())) == []
+
+
+# What the mappings must equal, done the plain way.
+
+VALUES = ("from_entity", "from_text", "from_intent", "custom", "from_trigger_intent")
+CONDITION = st.builds(MappingCondition, st.sampled_from([None, "f", "g"]), st.sampled_from([None, "a", "b"]))
+NAMES = st.lists(st.sampled_from(["i", "j"]), max_size=2).map(tuple)
+MAPPING = st.builds(
+    SlotMapping,
+    st.sampled_from(VALUES),
+    entity=st.sampled_from(["city", "number"]),
+    role=st.sampled_from([None, "to"]),
+    value=st.sampled_from([True, "v"]),
+    intents=NAMES,
+    not_intents=NAMES,
+    action=st.sampled_from([None, "action_x"]),
+    conditions=st.lists(CONDITION, max_size=2).map(tuple),
+)
+KIND = st.sampled_from(["text", "list"])
+SLOTS = st.tuples(*(st.tuples(KIND, st.lists(MAPPING, max_size=3).map(tuple)) for _ in "abc")).map(
+    lambda made: {name: Slot(name, kind, mappings=found) for name, (kind, found) in zip("abc", made, strict=True)}
+)
+FOUND = st.lists(
+    st.builds(
+        entity,
+        st.sampled_from(["city", "number"]),
+        st.sampled_from(["Oslo", 3]),
+        st.sampled_from([None, "to"]),
+    ),
+    max_size=3,
+)
+HEARD = st.builds(Heard, st.sampled_from(["", "words"]), st.sampled_from([None, "i", "j"]), FOUND)
+
+
+def plainly(slots, heard, active, requested, interrupted):
+    """Slot by slot, mapping by mapping, as the contract words it."""
+    required = {"f": ("a", "b"), "g": ("c",)}.get(active, ())
+    filled = {}
+    for name, slot in slots.items():
+        for one in slot.mappings if not (active == "f" and heard.intent == "j" and name in required) else ():
+            there = [c for c in one.conditions if c.active_loop == active and c.requested_slot in (None, requested)]
+            if one.conditions and (not there or (interrupted and name == requested)):
+                continue
+            if heard.intent in one.not_intents or (one.intents and heard.intent not in one.intents):
+                continue
+            value = []
+            if one.type == "from_text":
+                value = [heard.text] if heard.text else []
+            elif one.type == "from_intent":
+                value = [one.value] if heard.intent else []
+            elif one.type == "from_entity":
+                key = (one.entity, one.role, None)
+                shared = [
+                    other
+                    for other in required
+                    if other != name
+                    for m in slots[other].mappings
+                    if m.type == "from_entity" and (m.entity, m.role, m.group) == key
+                ]
+                if not (name in required and name != requested and shared):
+                    value = [e.value for e in heard.entities if (e.entity, e.role, e.group) == key]
+            if value:
+                filled[name] = value if slot.type == "list" else value[-1]
+                break
+    return filled
+
+
+@given(SLOTS, HEARD, st.sampled_from([None, "f", "g"]), st.sampled_from([None, "a", "b", "c"]), st.booleans())
+def test_slot_mappings_equal_the_plain_way(slots, heard, active, requested, interrupted):
+    domain = Domain(slots=slots, forms={"f": Form("f", ("a", "b"), ("j",)), "g": Form("g", ("c",))})
+    tracker = Tracker("ada", dict.fromkeys(slots))
+    if active:
+        begun = [ev.ActiveLoop(name=active), ev.SlotSet(name="requested_slot", value=requested)]
+        tracker = tracker.apply([*begun, ev.LoopInterrupted(is_interrupted=interrupted)])
+    else:
+        requested = None
+    found = {event.name: event.value for event in extract_slots(domain, tracker, heard)}
+    assert found == plainly(slots, heard, active, requested, interrupted and active is not None)
+    actions = custom_actions(domain, tracker, heard)
+    assert actions in ([], ["action_x"])

@@ -233,6 +233,16 @@ def test_an_answer_to_what_a_story_asked_instead_is_no_answer_to_the_form():
     assert talk.say("a window seat") == ["Booked: Rome, 3, a window seat."]
 
 
+def test_who_answers_the_form_after_all_is_back_in_it_and_is_checked():
+    place = Place(validate_booking=lambda r: [slot("city", None)] if candidates(r).get("city") == "Rome" else [])
+    talk = Talk(make_bot(policies=leaving_chain(), custom=place))
+    talk.say("book")
+    assert talk.say("bye") == ["Shall I book?"]
+    assert talk.say("Rome") == ["Which city?"]
+    assert talk.say("Oslo") == ["How many?"]
+    assert where(talk) == ("booking", "people")
+
+
 def test_a_form_is_left_for_good():
     talk = Talk(make_bot(policies=leaving_chain()))
     talk.say("book")
