@@ -202,17 +202,18 @@ class Engine:
         name = decision.action
         outcome = yield ActionRequest(name, draft.tracker, self._domain, decision)
         now = draft.clock()
+        refusal = ActionExecutionRejected(
+            timestamp=now, name=name, policy=decision.policy, confidence=decision.confidence
+        )
         if isinstance(outcome, ActionRejected):
-            draft.add(
-                ActionExecutionRejected(
-                    timestamp=now, name=name, policy=decision.policy, confidence=decision.confidence
-                )
-            )
+            draft.add(refusal)
         elif isinstance(outcome, ActionError):
             draft.add(executed(decision, now, error=str(outcome)))
         elif any(isinstance(event, ActionExecutionRejected) for event in outcome.events):
             draft.say(outcome.replies)
             draft.add(*outcome.events)
+            if name not in draft.tracker.state().rejected:
+                draft.add(refusal)
             return ActionRejected(f"{name} refused")
         else:
             draft.add(executed(decision, now))

@@ -29,21 +29,22 @@ def free_port() -> int:
 
 
 @contextmanager
-def action_server(module: str, *folders: Path) -> Iterator[str]:
-    """The URL of a real action server of rasa-sdk with a module's actions; it ends with the context."""
+def action_server(module: str, *folders: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A real action server of rasa-sdk with a module's actions, as URL and process; it ends with the context."""
     port = free_port()
     path = os.pathsep.join(map(str, folders))
     command = [sys.executable, "-W", "ignore", "-m", "rasa_sdk", "--actions", module, "-p", str(port)]
     process = subprocess.Popen(
         command,
         cwd=folders[0],
+        start_new_session=True,
         env={**os.environ, "PYTHONPATH": path, "SANIC_HOST": "127.0.0.1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
     try:
         _wait_for(f"http://127.0.0.1:{port}/health", process)
-        yield f"http://127.0.0.1:{port}/webhook"
+        yield f"http://127.0.0.1:{port}/webhook", process
     finally:
         process.terminate()
         process.communicate(timeout=PATIENCE)

@@ -127,6 +127,16 @@ def test_validation_may_refuse_and_keep_what_was_said():
     assert talk.tracker.active_form == "booking"
 
 
+def test_an_action_that_tells_of_any_refusal_is_not_asked_again_in_this_turn():
+    place = Place(action_weather=[ev.ActionExecutionRejected(name="another"), slot("note", "kept")])
+    talk = Talk(make_bot(custom=place))
+    result = talk.turn("weather")
+    assert len(place.asked) == 1
+    assert result.decision.action == "action_default_fallback"
+    names = [event.name for event in result.events if isinstance(event, ev.ActionExecutionRejected)]
+    assert names == ["another", "action_weather"]
+
+
 def test_a_validation_that_refuses_to_run_refuses_for_the_form():
     def refuse(request):
         if request.tracker.active_form:
