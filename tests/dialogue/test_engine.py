@@ -1,7 +1,7 @@
 """The turn as a dialogue between the engine and whoever drives it, and the slots a message fills."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialogue import events as ev
@@ -236,6 +236,7 @@ def plainly(slots, heard, active, requested, interrupted):
     return filled
 
 
+@settings(deadline=None)
 @given(SLOTS, HEARD, st.sampled_from([None, "f", "g"]), st.sampled_from([None, "a", "b", "c"]), st.booleans())
 def test_slot_mappings_equal_the_plain_way(slots, heard, active, requested, interrupted):
     domain = Domain(slots=slots, forms={"f": Form("f", ("a", "b"), ("j",)), "g": Form("g", ("c",))})
