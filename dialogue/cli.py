@@ -94,13 +94,23 @@ def starfold(
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; made when it is not there.")] = HERE,
     project: Project = HERE,
+    from_rasa: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Only write a bot.yml that says what this Rasa project says, beside its files."
+        ),
+    ] = None,
 ) -> None:
     """Write the example bot (bot.yml and data/) into a folder. Overwrites nothing."""
-    from dialogue.scaffold import write_starter
+    from dialogue.scaffold import write_starter, write_translation
 
     target = project if folder == HERE else folder
-    written = write_starter(target)
-    typer.echo(f"wrote {len(written)} files; now: starfold chat" + ("" if target == HERE else f" --project {target}"))
+    if from_rasa is not None:
+        target = from_rasa if target == HERE else target
+        written = f"wrote {write_translation(from_rasa, target)}"
+    else:
+        written = f"wrote {len(write_starter(target))} files"
+    typer.echo(f"{written}; now: starfold chat" + ("" if target == HERE else f" --project {target}"))
 
 
 @app.command()
@@ -162,10 +172,14 @@ def parse(
 
 @app.command()
 def validate(project: Project = HERE) -> None:
-    """List everything that is wrong in bot.yml and data/."""
+    """List everything that is wrong in bot.yml and data/; for a Rasa project, also what each part of it is here."""
+    from dialogue.console import console, translation
+    from dialogue.rasa.project import rows_of
     from dialogue.training.validate import validate_project
 
     problems = validate_project(project)
+    if rows := rows_of(project):
+        console().print(translation(rows))
     for problem in problems:
         typer.echo(str(problem), err=True)
     errors = sum(problem.is_error for problem in problems)

@@ -1,14 +1,15 @@
 """bot.yml: what the bot is made of.
 
 `bot.yml` at the root of the repository is the annotated reference of every option; the models here are its schema.
-`${NAME}` and `${NAME:default}` stand for environment variables anywhere in a value.
+`${NAME}` and `${NAME:default}` stand for environment variables anywhere in a value. A Rasa project without a bot.yml is
+read as if it had one (`dialogue.rasa`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -26,6 +27,9 @@ from dialogue.sections import Actions, Section, Server
 from dialogue.training.nodes import Report, Table, plain
 from dialogue.training.places import place_of, schema_problems, substitute
 from dialogue.training.yaml import read_yaml
+
+if TYPE_CHECKING:
+    from dialogue.rasa.found import Row
 
 CONFIG_FILE = "bot.yml"
 SQLITE = "sqlite:///"
@@ -161,6 +165,7 @@ class Config(Section):
 
     _project: Path = PrivateAttr(default=Path())
     _tree: Table = PrivateAttr(default=Table(Where(CONFIG_FILE), {}))
+    _rows: tuple[Row, ...] = PrivateAttr(default=())
 
     @model_validator(mode="before")
     @classmethod
@@ -173,6 +178,16 @@ class Config(Section):
     def project(self) -> Path:
         """The folder bot.yml lies in."""
         return self._project
+
+    @property
+    def file(self) -> Path:
+        """What it was read from: bot.yml, or the config.yml of a Rasa project."""
+        return Path(self._tree.where.file)
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """For a Rasa project, what became of each of its parts."""
+        return self._rows
 
     @property
     def data_paths(self) -> list[Path]:
@@ -215,26 +230,44 @@ def default_encoders(language: object) -> dict[str, dict[str, Any]]:
 
 
 def load_config(project: Path) -> Config:
-    """Read and check a project's bot.yml.
+    """Read and check a project's bot.yml; without one, the files of a Rasa project.
 
     Raises:
         ProjectError: with every problem found, each with its place.
     """
-    file = project / CONFIG_FILE
-    if not file.exists():
-        raise ProjectError([error(Where(str(file)), "no such file; `starfold init` writes one")])
     report = Report()
-    tree = substitute(read_yaml(file, report), report)
+    tree, rows = _read(project, report)
     try:
         config = Config.model_validate(plain(tree))
     except ValidationError as cause:
         report.extend(schema_problems(cause, tree, Config))
         raise ProjectError(report.problems) from cause
-    config._project, config._tree = project, tree
+    config._project, config._tree, config._rows = project, tree, rows
     for problem in _missing_files(config):
         report.problems.append(problem)
     report.raise_errors()
     return config
+
+
+def has_config(project: Path) -> bool:
+    """Whether a folder says how its bot is made: by a bot.yml, or as a Rasa project."""
+    from dialogue.rasa.project import is_rasa_project
+
+    return (project / CONFIG_FILE).exists() or is_rasa_project(project)
+
+
+def _read(project: Path, report: Report) -> tuple[Table, tuple[Row, ...]]:
+    """What stands in bot.yml, or would stand there."""
+    from dialogue.rasa.project import translate
+
+    file = project / CONFIG_FILE
+    if file.exists():
+        return substitute(read_yaml(file, report), report), ()
+    if not has_config(project):
+        message = "no such file; `starfold init` writes one. A Rasa project has config.yml, data and a domain"
+        raise ProjectError([error(Where(str(file)), message)])
+    translation = translate(project, report)
+    return translation.tree, translation.rows
 
 
 def _missing_files(config: Config) -> Iterator[Problem]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from dialogue.rasa.found import Row
 
 Report: TypeAlias = Callable[[str, int, int], None]
 
@@ -58,6 +62,17 @@ def metrics(numbers: Mapping[str, Any]) -> Table:
     table.add_column(justify="right")
     for name, value in numbers.items():
         table.add_row(name, _number(value))
+    return table
+
+
+def translation(rows: Iterable[Row]) -> Table:
+    """What became of each part of a Rasa project: its name and place there, what it is here, a remark."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("Rasa", no_wrap=True)
+    table.add_column("starfold")
+    table.add_column("remark")
+    for row in rows:
+        table.add_row(Text(row.name), Text(row.here or "-"), Text(row.remark))
     return table
 
 

@@ -129,7 +129,7 @@ def project_checks(project: Path) -> Iterator[Check]:
     except StarfoldError as error:
         yield Check("bot.yml", State.FAILED, str(error))
         return
-    yield Check("bot.yml", State.OK, config.name)
+    yield Check(config.file.name, State.OK, config.name + (", a Rasa project" if config.rows else ""))
     yield store(config.store_url)
     yield model(project, is_fresh)
 

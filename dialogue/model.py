@@ -147,8 +147,8 @@ class Model:
         intents, responses = [], {}
         for name, numbers in self._groups.items():
             intents.append(self.candidate(name, predictive.draws[:, 0, numbers].sum(axis=1)))
-            if self.meaning.classes[numbers[0]] != name:
-                responses[name] = self.answers(predictive.draws[:, 0, numbers], numbers)
+            if answers := [number for number in numbers if self.meaning.classes[number] != name]:
+                responses[name] = self.answers(predictive.draws[:, 0, answers], answers)
         intents.sort(key=lambda candidate: -candidate.mean)
         top = int(predictive.known[0].argmax())
         return Belief(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import dialogue
 from dialogue.assembly import actions, most_actions
 from dialogue.bot import Bot
-from dialogue.config import CONFIG_FILE, Config, load_config
+from dialogue.config import Config, load_config
 from dialogue.domain import Domain
 from dialogue.errors import ModelError, ProjectError, TrainingError, suggestion
 from dialogue.threads import limit_threads
@@ -47,9 +47,9 @@ class TrainingSummary:
 
 
 def fingerprint(config: Config) -> str:
-    """SHA-256 of everything a model depends on: format, version, bot.yml and the training data."""
+    """SHA-256 of everything a model depends on: format, version, configuration and training data."""
     seen = hashlib.sha256(json.dumps([FORMAT, dialogue.__version__]).encode())
-    for file in (config.project / CONFIG_FILE, *training_files(config.data_paths)):
+    for file in (config.file, *training_files(config.data_paths)):
         seen.update(hashlib.sha256(file.read_bytes()).digest())
     return seen.hexdigest()
 

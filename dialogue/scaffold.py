@@ -1,11 +1,13 @@
-"""A new project from the package's own example bot."""
+"""A new project: from the package's own example bot, or for a Rasa project."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 from dialogue.errors import ProjectError, StarfoldError, Where, error
+from dialogue.training.nodes import Report
 
 PACKAGE = Path(__file__).resolve().parent
 SKIPPED = ("__pycache__", ".*", "*.pyc")
@@ -31,6 +33,34 @@ def write_starter(target: Path, *, package: Path = PACKAGE) -> tuple[Path, ...]:
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, place)
     return tuple(files)
+
+
+def write_translation(rasa: Path, target: Path) -> Path:
+    """Write a bot.yml into `target` that says what a Rasa project says. The project's data stay where they are.
+
+    Raises:
+        ProjectError: if `rasa` is no Rasa project or its files are wrong, or `target` has a bot.yml already.
+    """
+    from dialogue.rasa.project import CONFIG, is_rasa_project, translate
+    from dialogue.rasa.write import bot_yml
+
+    if not is_rasa_project(rasa):
+        message = f"no Rasa project: expected {CONFIG}, and beside it a folder data, domain.yml or a folder domain"
+        raise ProjectError([error(Where(str(rasa)), message)])
+    file = target / "bot.yml"
+    _refuse_to_overwrite({file: rasa}, target)
+    report = Report()
+    translation = translate(rasa, report, fill=False)
+    report.raise_errors()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(bot_yml(translation, way_to(rasa, target)), encoding="utf-8")
+    return file
+
+
+def way_to(folder: Path, start: Path) -> str:
+    """What leads from one folder to another, to be put before a path; nothing when they are the same."""
+    way = Path(os.path.relpath(folder.resolve(), start.resolve())).as_posix()
+    return "" if way == os.curdir else f"{way}/"
 
 
 def _starter(package: Path) -> dict[Path, Path]:

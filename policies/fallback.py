@@ -27,6 +27,7 @@ class FallbackPolicy(Untrained):
 
     Args:
         steps: the ladder, lowest first, of rephrase, clarify, fall_back and hand_over.
+        action: what to run to fall back.
         candidates: how many intents may be offered.
         name: under which decisions are signed.
 
@@ -38,6 +39,7 @@ class FallbackPolicy(Untrained):
         self,
         *,
         steps: Sequence[str] = ("rephrase", "clarify", "hand_over"),
+        action: str = "action_default_fallback",
         candidates: int = 3,
         name: str = "fallback",
     ) -> None:
@@ -47,6 +49,7 @@ class FallbackPolicy(Untrained):
         if candidates < 1:
             raise ValueError(f"candidates: expected at least 1, got {candidates}")
         self.steps = tuple(steps)
+        self.actions = {**ACTIONS, Kind.FALL_BACK: action}
         self.candidates = candidates
         self.name = name
 
@@ -59,10 +62,11 @@ class FallbackPolicy(Untrained):
         offered = doubt.candidates or _worth_asking(belief, self.candidates)
         if kind is Kind.CLARIFY and not offered:
             kind = Kind.REPHRASE
-        if ACTIONS[kind] in state.rejected:
-            return Decision(Kind.LISTEN, LISTEN, 1.0, self.name, f"{ACTIONS[kind]} refused to run")
+        action = self.actions[kind]
+        if action in state.rejected:
+            return Decision(Kind.LISTEN, LISTEN, 1.0, self.name, f"{action} refused to run")
         reason = f"{doubt.reason}; number {state.failures + 1} in a row" if state.failures else doubt.reason
-        return Decision(kind, ACTIONS[kind], doubt.confidence, self.name, reason, self._offer(kind, offered))
+        return Decision(kind, action, doubt.confidence, self.name, reason, self._offer(kind, offered))
 
     def _climb(self, kind: Kind, failures: int) -> Kind:
         """The doubt's own kind or, if higher, the ladder's step after so many failures.

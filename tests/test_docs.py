@@ -66,7 +66,7 @@ def lay(guide: str, folder: Path) -> None:
 
 
 def test_two_lines_set_everything_up():
-    talk, work = blocks("README.md", "sh")
+    talk, work, _ = blocks("README.md", "sh")
     assert talk.count("\n") == work.count("\n") == 1
     assert talk.strip().endswith(" && .venv/bin/starfold chat")
     assert work.strip().endswith(" && .venv/bin/pytest")

@@ -42,6 +42,12 @@ def read_annotated(text: str, where: Where, report: Report) -> tuple[str, tuple[
     position = length = 0
     while opening := _OPENING.search(text, position):
         place = replace(where, column=where.column + opening.start())
+        if text[opening.end()] == "(" and not _SHORT.match(text, opening.end()):
+            report.warning(place, f"no entity after {opening.group()}: expected (type) or (type:value); kept as text")
+            parts.append(text[position : opening.end()])
+            length += len(parts[-1])
+            position = opening.end()
+            continue
         parts.append(text[position : opening.start()])
         start = length + len(parts[-1])
         marked, end = opening.group(1), opening.end()
@@ -58,10 +64,7 @@ def read_annotated(text: str, where: Where, report: Report) -> tuple[str, tuple[
 
 def _read_mark(text: str, start: int) -> tuple[Sequence[dict[str, Any]], int]:
     """What stands behind `[text]` and where it ends. Raises `ValueError` when it cannot be read."""
-    if text[start] == "(":
-        short = _SHORT.match(text, start)
-        if short is None:
-            raise ValueError("expected (type) or (type:value)")
+    if short := _SHORT.match(text, start):
         keys = {"entity": short.group(1).strip()}
         if short.group(2):
             keys["value"] = short.group(2).strip()

@@ -14,7 +14,7 @@ from policies.types import Story
 
 
 def check_examples(examples: Iterable[Example]) -> Iterator[Problem]:
-    """The same sentence twice in one intent is a warning, in two intents an error."""
+    """The same sentence twice, in one intent or in two: then it is learned as either, with half the certainty."""
     first_of: dict[str, Example] = {}
     same: dict[tuple[str, str], Example] = {}
     for example in examples:
@@ -22,7 +22,7 @@ def check_examples(examples: Iterable[Example]) -> Iterator[Problem]:
         first = first_of.setdefault(text.casefold(), example)
         if first.intent != example.intent:
             here = f"{shorten(example.text)!r} is an example of {example.intent!r} here"
-            yield error(example.where, f"{here} and of {first.intent!r} in {first.where}; choose one")
+            yield warning(example.where, f"{here} and of {first.intent!r} in {first.where}; choose one")
             continue
         twin = same.setdefault((example.intent, text), example)
         if twin is not example:
@@ -38,10 +38,11 @@ def check_retrieval(data: TrainingData) -> Iterator[Problem]:
     for intent, where in places.items():
         if "/" in intent and intent not in responses:
             near = suggestion(f"utter_{intent}", data.domain.responses)
-            yield error(where, f"{intent!r} has examples but no response 'utter_{intent}'{near}")
+            yield warning(where, f"{intent!r} has examples but no response 'utter_{intent}'{near}")
         if intent in data.domain.retrieval:
             one = f"{intent}/{data.domain.retrieval[intent][0]}"
-            yield error(where, f"{intent!r} has examples of its own and is the retrieval intent of {one!r}; choose one")
+            message = f"{intent!r} has examples of its own and is the retrieval intent of {one!r}; choose one"
+            yield warning(where, message)
     for intent in responses:
         if intent not in places:
             where = data.domain.responses[f"utter_{intent}"][0].where

@@ -15,7 +15,9 @@ from dialogue.slots import seen
 from dialogue.training import domain as domain_sections
 from dialogue.training.checkpoints import join_blocks
 from dialogue.training.nlu import read_nlu
-from dialogue.training.nodes import Entry, Node, Table, describe, plain
+from dialogue.training.nodes import Node, Table, describe, plain
+from dialogue.training.old import MIGRATE, old_files
+from dialogue.training.places import substitute
 from dialogue.training.stories import read_rules, read_stories
 from dialogue.training.types import Draft, Example, Reference, Regex
 from dialogue.training.yaml import read_yaml
@@ -26,7 +28,8 @@ SECTIONS: Mapping[str, Callable[[Node, Draft], None]] = MappingProxyType(
 )
 FORMAT = "3"
 YAML_SUFFIXES = (".yml", ".yaml")
-NOT_DATA = ("bot", "config", "endpoints", "credentials")
+OLDER = ("1", "2")
+CONFIGURATION = ("config", "endpoints", "credentials")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +70,10 @@ def collect_data(paths: Sequence[Path]) -> tuple[TrainingData, list[Problem]]:
     draft = Draft()
     for path in training_files(paths):
         try:
-            _read_sections(read_yaml(path, draft.report), draft)
+            _read_sections(substitute(read_yaml(path, draft.report), draft.report, quoted=False), draft)
         except ProjectError as unreadable:
             draft.report.extend(unreadable.problems)
+    draft.report.extend(old_files(paths))
     domain = domain_sections.build_domain(draft)
     stories = (*join_blocks(draft.blocks, draft.report), *draft.rules)
     data = TrainingData(
@@ -87,8 +91,8 @@ def collect_data(paths: Sequence[Path]) -> tuple[TrainingData, list[Problem]]:
 def training_files(paths: Sequence[Path]) -> tuple[Path, ...]:
     """The YAML files under `paths`, each once, folders in alphabetical order.
 
-    In folders hidden files, test stories (`test_*`) and configuration (bot, config, endpoints, credentials) are passed
-    over; what is no folder is always taken, so that a missing file is told when it is read.
+    In folders hidden files, test stories (`test_*`) and bot.yml are passed over; what else a file holds is told by its
+    keys. What is no folder is always taken, so that a missing file is told when it is read.
     """
     found: dict[Path, None] = {}
     for path in paths:
@@ -103,28 +107,39 @@ def _walk(folder: Path) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            stem, suffix = os.path.splitext(name)
-            skipped = name.startswith((".", "test_")) or stem in NOT_DATA
-            if suffix in YAML_SUFFIXES and not skipped:
+            skipped = name.startswith((".", "test_")) or name == "bot.yml"
+            if name.endswith(YAML_SUFFIXES) and not skipped:
                 yield Path(parent, name)
 
 
 def _read_sections(file: Table, draft: Draft) -> None:
-    """Give each section of a file to its reader."""
+    """Give each section of a file to its reader. A file without any is none of ours."""
+    if Path(file.where.file).stem in CONFIGURATION and not SECTIONS.keys() & file.entries.keys():
+        return
+    if not _check_version(file, draft):
+        return
     for key, entry in file.entries.items():
-        if key == "version":
-            _check_version(entry, draft)
-        elif key in SECTIONS:
+        if key in SECTIONS:
             SECTIONS[key](entry.value, draft)
-        else:
+        elif key != "version":
             near = suggestion(key, (*SECTIONS, "version"), at_most=len(SECTIONS) + 1)
-            draft.report.error(entry.where, f"unknown section {key!r}{near}")
+            draft.report.warning(entry.where, f"unknown section {key!r}, passed over{near}")
 
 
-def _check_version(entry: Entry, draft: Draft) -> None:
-    if str(plain(entry.value)).split(".")[0] != FORMAT:
-        message = f'version: expected "3.1", got {describe(entry.value)}; read as 3.1'
-        draft.report.warning(entry.value.where, message)
+def _check_version(file: Table, draft: Draft) -> bool:
+    """Whether the file can be read as of this format. A domain of Rasa 2 cannot: other things fill its slots."""
+    if "version" not in file.entries:
+        return True
+    node = file.entries["version"].value
+    major = str(plain(node)).split(".")[0]
+    changed = [key for key in ("slots", "forms") if key in file.entries]
+    if major in OLDER and changed:
+        message = f"version {plain(node)}: {' and '.join(changed)} of Rasa 2 mean something else; {MIGRATE}"
+        draft.report.error(node.where, message)
+        return False
+    if major != FORMAT:
+        draft.report.warning(node.where, f'version: expected "3.1", got {describe(node)}; read as 3.1')
+    return True
 
 
 def as_policies_see(story: Story, domain: Domain) -> Story:

@@ -9,7 +9,10 @@ from typing import TypeVar
 from dialogue.domain import ActionSpec, Domain, EntitySpec, Form, IntentSpec
 from dialogue.errors import Where
 from dialogue.training.nodes import (
+    Entry,
+    Listing,
     Node,
+    Table,
     is_empty,
     read_entries,
     read_fields,
@@ -20,24 +23,29 @@ from dialogue.training.nodes import (
     read_text,
     read_texts,
 )
+from dialogue.training.old import MIGRATE
 from dialogue.training.responses import read_responses
 from dialogue.training.slots import read_slots
 from dialogue.training.types import Draft, ReferenceKind
 
 T = TypeVar("T")
+INTENT_KEYS = ("description", "use_entities", "ignore_entities", "is_retrieval_intent", "triggers")
+FORM_KEYS = ("required_slots", "ignored_intents")
+FORM_SHAPE = f"required_slots is a list, and each slot has its own mappings; {MIGRATE}"
 
 
 def read_intents(section: Node, draft: Draft) -> None:
     """`intents:` names, or names with `description`, `use_entities`, `ignore_entities`."""
     for name, where, options in _named(section, "intents", draft):
-        known = ("description", "use_entities", "ignore_entities")
-        fields = read_fields(options, f"intent {name!r}", known, draft.report) if options else {}
+        fields = _options(options, f"intent {name!r}", INTENT_KEYS, draft)
+        if "triggers" in fields:
+            draft.report.error(where, f"intent {name!r}: triggers went with Rasa 1; write a rule")
         description = fields.get("description")
         spec = IntentSpec(
             name=name,
             description=read_text(description, "description", draft.report) if description else None,
             use_entities=_used_entities(fields.get("use_entities"), draft),
-            ignore_entities=_names(fields.get("ignore_entities"), "entity", "ignore_entities", draft),
+            ignore_entities=_ignored_entities(fields.get("ignore_entities"), draft),
             where=where,
         )
         _declare(draft.intents, name, spec, where, "intent", draft)
@@ -46,8 +54,7 @@ def read_intents(section: Node, draft: Draft) -> None:
 def read_entities(section: Node, draft: Draft) -> None:
     """`entities:` names, or names with `roles`, `groups`, `influence_conversation`."""
     for name, where, options in _named(section, "entities", draft):
-        known = ("roles", "groups", "influence_conversation")
-        fields = read_fields(options, f"entity {name!r}", known, draft.report) if options else {}
+        fields = _options(options, f"entity {name!r}", ("roles", "groups", "influence_conversation"), draft)
         spec = EntitySpec(
             name=name,
             roles=_texts(fields.get("roles"), "roles", draft),
@@ -61,17 +68,23 @@ def read_entities(section: Node, draft: Draft) -> None:
 def read_actions(section: Node, draft: Draft) -> None:
     """`actions:` names, or names with `send_domain`."""
     for name, where, options in _named(section, "actions", draft):
-        fields = read_fields(options, f"action {name!r}", ("send_domain",), draft.report) if options else {}
+        fields = _options(options, f"action {name!r}", ("send_domain",), draft)
         spec = ActionSpec(name, _flag(fields, "send_domain", draft, default=False), where)
         _declare(draft.actions, name, spec, where, "action", draft)
 
 
 def read_forms(section: Node, draft: Draft) -> None:
-    """`forms:` a mapping from names to `required_slots` and `ignored_intents`."""
+    """`forms:` a mapping from names to `required_slots` and `ignored_intents`.
+
+    A form without anything under it leaves it to its `validate_` action which slots it asks for.
+    """
+    if isinstance(section, Listing):
+        draft.report.error(section.where, f"forms: a list of names, as Rasa 1 had it; {FORM_SHAPE}")
+        return
     for name, entry in read_entries(section, "forms", draft.report).items():
-        fields = read_fields(entry.value, f"form {name!r}", ("required_slots", "ignored_intents"), draft.report)
-        if "required_slots" not in fields:
-            draft.report.error(entry.where, f"form {name!r} has no required_slots")
+        fields = _form_fields(name, entry, draft)
+        if fields is None:
+            continue
         form = Form(
             name=name,
             required_slots=_names(fields.get("required_slots"), "slot", f"required_slots of form {name!r}", draft),
@@ -79,6 +92,21 @@ def read_forms(section: Node, draft: Draft) -> None:
             where=entry.where,
         )
         _declare(draft.forms, name, form, entry.where, "form", draft)
+
+
+def _form_fields(name: str, entry: Entry, draft: Draft) -> Mapping[str, Node] | None:
+    """What stands under a form, or None after telling that it is a form of Rasa 2: slots with their mappings."""
+    what = f"form {name!r}"
+    written = {key: inner.value for key, inner in read_entries(entry.value, what, draft.report).items()}
+    slots = written.get("required_slots")
+    mapped = [key for key, node in written.items() if key not in FORM_KEYS and isinstance(node, Listing)]
+    if isinstance(slots, Table) or (mapped and slots is None):
+        place = slots.where if slots is not None else entry.where
+        draft.report.error(place, f"{what}: slots with mappings under them, as Rasa 2 had it; {FORM_SHAPE}")
+        return None
+    if isinstance(entry.value, Table) and slots is None:
+        draft.report.error(entry.where, f"{what} has no required_slots")
+    return read_fields(entry.value, what, FORM_KEYS, draft.report) if written else {}
 
 
 def read_e2e_actions(section: Node, draft: Draft) -> None:
@@ -89,8 +117,9 @@ def read_e2e_actions(section: Node, draft: Draft) -> None:
 def read_session_config(section: Node, draft: Draft) -> None:
     """`session_config:` how long a session lasts and whether slots outlive it."""
     known = ("session_expiration_time", "carry_over_slots_to_new_session")
-    fields = read_fields(section, "session_config", known, draft.report)
-    if expiry := fields.get("session_expiration_time"):
+    fields = read_fields(section, "session_config", known, draft.report, strict=False)
+    expiry = fields.get("session_expiration_time")
+    if expiry is not None and not is_empty(expiry):
         minutes = read_number(expiry, "session_expiration_time", draft.report, default=60.0)
         if minutes < 0:
             draft.report.error(expiry.where, f"session_expiration_time: expected minutes, 0 or more, got {minutes:g}")
@@ -101,7 +130,7 @@ def read_session_config(section: Node, draft: Draft) -> None:
 
 def read_domain_config(section: Node, draft: Draft) -> None:
     """`config:` whether an entity fills the slot of its name."""
-    fields = read_fields(section, "config", ("store_entities_as_slots",), draft.report)
+    fields = read_fields(section, "config", ("store_entities_as_slots",), draft.report, strict=False)
     if fields:
         draft.settings["store_entities_as_slots"] = _flag(fields, "store_entities_as_slots", draft)
 
@@ -152,13 +181,17 @@ def _named(section: Node, what: str, draft: Draft) -> list[tuple[str, Where, Nod
 
 
 def _declare(known: dict[str, T], name: str, spec: T, where: Where, kind: str, draft: Draft) -> None:
-    """Add to the draft. A bare repetition is harmless, forms of one name are not."""
+    """Add to the draft; of two with one name the first."""
     if name in known:
         first = known[name].where  # type: ignore[attr-defined]
-        note = draft.report.error if kind == "form" else draft.report.warning
-        note(where, f"{kind} {name!r} is declared twice; first in {first}, which is kept")
+        draft.report.warning(where, f"{kind} {name!r} is declared twice; first in {first}, which is kept")
     else:
         known[name] = spec
+
+
+def _options(node: Node | None, what: str, known: tuple[str, ...], draft: Draft) -> Mapping[str, Node]:
+    """What stands under a name; keys that Rasa would pass over are only warned of."""
+    return read_fields(node, what, known, draft.report, strict=False) if node else {}
 
 
 def _flag(fields: Mapping[str, Node], key: str, draft: Draft, *, default: bool = True) -> bool:
@@ -185,3 +218,8 @@ def _used_entities(node: Node | None, draft: Draft) -> tuple[str, ...] | None:
     if isinstance(value, bool):
         return None if value else ()
     return _names(node, "entity", "use_entities", draft)
+
+
+def _ignored_entities(node: Node | None, draft: Draft) -> tuple[str, ...]:
+    """`ignore_entities`: a list, or false for none."""
+    return () if getattr(node, "value", None) is False else _names(node, "entity", "ignore_entities", draft)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dialogue.config import CONFIG_FILE, Config, load_config
+from dialogue.config import Config, has_config, load_config
 from dialogue.errors import TrainingError
 from dialogue.model import Model
 from dialogue.posterior.base import Predictive
@@ -78,7 +78,7 @@ def evaluate_nlu(
         ProjectError: if a file cannot be read.
         TrainingError: if no test message is in scope.
     """
-    config = load_config(project) if (project / CONFIG_FILE).exists() else Config()
+    config = load_config(project) if has_config(project) else Config()
     examples = read_examples(train)
     corpus = with_hints([e.text for e in examples], [e.intent for e in examples], {})
     tested = read_examples(test) + outside(oos)

@@ -42,7 +42,7 @@ def read_nlu(section: Node, draft: Draft) -> None:
         if name is None:
             continue
         if "examples" not in fields:
-            draft.report.error(item.where, f"{kinds[0]} {name!r} has no examples")
+            draft.report.warning(item.where, f"{kinds[0]} {name!r} has no examples")
         else:
             _read_item(kinds[0], name, fields, draft)
 
@@ -120,7 +120,7 @@ def _dashed(where: Where, line: str, draft: Draft) -> Iterator[tuple[Where, str,
         return
     text = item[1:].strip()
     if not text:
-        draft.report.error(where, "the example is empty")
+        draft.report.warning(where, "the example is empty")
         return
     yield replace(where, column=where.column + line.index("-") + 1 + item[1:].index(text)), text, None
 

@@ -177,14 +177,25 @@ def read_entries(node: Node, what: str, report: Report) -> Mapping[str, Entry]:
     return {}
 
 
-def read_fields(node: Node, what: str, known: Collection[str], report: Report) -> Mapping[str, Node]:
-    """The values of a mapping with fixed keys. Unknown keys are reported with the nearest known one."""
+def read_fields(
+    node: Node, what: str, known: Collection[str], report: Report, *, strict: bool = True
+) -> Mapping[str, Node]:
+    """The values of a mapping with fixed keys. Unknown keys are reported with the nearest known one.
+
+    Args:
+        node: the mapping.
+        what: what it is, for the report.
+        known: its keys.
+        report: gets what is wrong.
+        strict: whether an unknown key is an error; a warning where Rasa passes over it.
+    """
     fields = {}
+    note = report.error if strict else report.warning
     for key, entry in read_entries(node, what, report).items():
         if key in known:
             fields[key] = entry.value
         else:
-            report.error(entry.where, f"{what}: unknown key {key!r}{suggestion(key, known)}")
+            note(entry.where, f"{what}: unknown key {key!r}{suggestion(key, known)}")
     return fields
 
 

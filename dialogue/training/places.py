@@ -17,19 +17,27 @@ from dialogue.training.yaml import resolve
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::([^{}]*))?\}")
 
 
-def substitute(node: Table, report: Report) -> Table:
-    """The same file with `${NAME}` and `${NAME:default}` replaced in every value. Reports unset names."""
-    replaced = _substitute(node, report)
+def substitute(node: Table, report: Report, *, quoted: bool = True) -> Table:
+    """The same file with `${NAME}` and `${NAME:default}` replaced in every value. Reports unset names.
+
+    Args:
+        node: the file.
+        report: gets the names that are not set.
+        quoted: whether texts in quotes and blocks are values, too; in training data they are what people say.
+    """
+    replaced = _substitute(node, report, quoted)
     return replaced if isinstance(replaced, Table) else node
 
 
-def _substitute(node: Node, report: Report) -> Node:
+def _substitute(node: Node, report: Report, quoted: bool) -> Node:
     if isinstance(node, Table):
-        entries = {key: Entry(entry.where, _substitute(entry.value, report)) for key, entry in node.entries.items()}
+        entries = {
+            key: Entry(entry.where, _substitute(entry.value, report, quoted)) for key, entry in node.entries.items()
+        }
         return replace(node, entries=entries)
     if isinstance(node, Listing):
-        return replace(node, items=tuple(_substitute(item, report) for item in node.items))
-    if "${" not in node.text:
+        return replace(node, items=tuple(_substitute(item, report, quoted) for item in node.items))
+    if "${" not in node.text or (node.style and not quoted):
         return node
 
     def fill(match: re.Match[str]) -> str:

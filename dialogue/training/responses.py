@@ -37,7 +37,7 @@ def read_responses(section: Node, draft: Draft) -> None:
             draft.report.error(entry.where, f"{what} has no variations")
         elif name in draft.responses:
             first = draft.responses[name][0].where
-            draft.report.error(entry.where, f"{what} is written twice; first in {first}")
+            draft.report.warning(entry.where, f"{what} is written twice; first in {first}, which is kept")
         else:
             draft.responses[name] = variations
 
@@ -65,7 +65,9 @@ def _read_variation(node: Node, what: str, draft: Draft) -> ResponseVariation:
 
 
 def _read_words(node: Node, what: str, draft: Draft) -> str | None:
-    """A text exactly as written, blanks at its ends included."""
+    """A text exactly as written, blanks at its ends included; nothing may be said, too."""
+    if isinstance(node, Scalar) and (node.value is None or (isinstance(node.value, str) and not node.text.strip())):
+        return None
     found = read_text(node, what, draft.report)
     return node.text if found is not None and isinstance(node, Scalar) else None
 

@@ -20,9 +20,15 @@ from dialogue.training.nodes import (
     read_text,
     read_texts,
 )
+from dialogue.training.old import MIGRATE
 from dialogue.training.types import Draft
 
 SLOT_KEYS = ("type", "influence_conversation", "initial_value", "values", "min_value", "max_value", "mappings")
+PASSED_OVER = ("value_reset_delay", "auto_fill")
+FORMER = {
+    "auto_fill": "went with Rasa 2; write a mapping of type from_entity, or none",
+    "unfeaturized": "type unfeaturized went with Rasa 2; write type any, or influence_conversation: false",
+}
 MAPPING_KEYS = ("type", "entity", "role", "group", "value", "intent", "not_intent", "action", "conditions")
 NEEDED = {"from_entity": ("entity",), "from_intent": ("value",), "from_trigger_intent": ("value",)}
 
@@ -33,19 +39,24 @@ def read_slots(section: Node, draft: Draft) -> None:
         slot = _read_slot(name, entry, draft)
         if name in draft.slots:
             first = draft.slots[name].where
-            draft.report.error(entry.where, f"slot {name!r} is declared twice; first in {first}")
+            draft.report.warning(entry.where, f"slot {name!r} is declared twice; first in {first}, which is kept")
         elif slot is not None:
             draft.slots[name] = slot
 
 
 def _read_slot(name: str, entry: Entry, draft: Draft) -> Slot | None:
     what = f"slot {name!r}"
-    fields = read_fields(entry.value, what, SLOT_KEYS, draft.report)
+    fields = _fields(entry.value, what, draft)
+    if "auto_fill" in fields:
+        draft.report.error(fields["auto_fill"].where, f"{what}: auto_fill {FORMER['auto_fill']}")
     if "type" not in fields:
         draft.report.error(entry.where, f"{what} has no type; expected one of {', '.join(SLOT_TYPES)}")
         return None
     kind = read_text(fields["type"], "type", draft.report)
     if kind is None:
+        return None
+    if kind in FORMER:
+        draft.report.error(fields["type"].where, f"{what}: {FORMER[kind]}; {MIGRATE}")
         return None
     if kind not in SLOT_TYPES and "." not in kind:
         draft.report.error(fields["type"].where, f"{what}: unknown type {kind!r}{suggestion(kind, SLOT_TYPES)}")
@@ -69,13 +80,24 @@ def _read_slot(name: str, entry: Entry, draft: Draft) -> Slot | None:
     return slot
 
 
+def _fields(node: Node, what: str, draft: Draft) -> Mapping[str, Node]:
+    """The keys of a slot. A class of the project's own may have more; it is not loaded, and they are passed over."""
+    written = read_entries(node, what, draft.report)
+    kind = plain(written["type"].value) if "type" in written else None
+    if isinstance(kind, str) and "." in kind:
+        message = f"{what}: class {kind} is not loaded; values are kept as they come, and stories see them so"
+        draft.report.warning(written["type"].where, message)
+        return {key: entry.value for key, entry in written.items() if key in SLOT_KEYS}
+    return read_fields(node, what, (*SLOT_KEYS, *PASSED_OVER), draft.report, strict=False)
+
+
 def _items(fields: Mapping[str, Node], key: str, draft: Draft) -> tuple[Node, ...]:
     return read_items(fields[key], key, draft.report) if key in fields else ()
 
 
 def _check_values(slot: Slot, fields: Mapping[str, Node], draft: Draft) -> None:
     if slot.type == "categorical" and not slot.values:
-        draft.report.error(slot.where, f"slot {slot.name!r} is categorical but has no values")
+        draft.report.warning(slot.where, f"slot {slot.name!r} is categorical but has no values")
     if slot.min_value >= slot.max_value:
         message = f"slot {slot.name!r}: min_value {slot.min_value:g} is not below max_value {slot.max_value:g}"
         draft.report.error(slot.where, message)
@@ -84,7 +106,7 @@ def _check_values(slot: Slot, fields: Mapping[str, Node], draft: Draft) -> None:
             draft.report.warning(fields[key].where, f"slot {slot.name!r}: {key} means nothing for type {slot.type}")
     if "initial_value" in fields and not _fits(slot):
         message = f"slot {slot.name!r}: initial_value {slot.initial_value!r} is not of type {slot.type}"
-        draft.report.error(fields["initial_value"].where, message)
+        draft.report.warning(fields["initial_value"].where, message)
 
 
 def _fits(slot: Slot) -> bool:
@@ -102,7 +124,7 @@ def _fits(slot: Slot) -> bool:
 
 def _read_mapping(node: Node, slot: str, draft: Draft) -> SlotMapping:
     what = f"a mapping of slot {slot!r}"
-    fields = read_fields(node, what, MAPPING_KEYS, draft.report)
+    fields = read_fields(node, what, MAPPING_KEYS, draft.report, strict=False)
     kind = read_text(fields["type"], "type", draft.report) if "type" in fields else None
     if "type" not in fields:
         draft.report.error(node.where, f"{what} has no type; expected one of {', '.join(MAPPING_TYPES)}")
@@ -119,8 +141,6 @@ def _read_mapping(node: Node, slot: str, draft: Draft) -> SlotMapping:
     }
     if texts["entity"]:
         draft.refer("entity", texts["entity"], fields["entity"].where)
-    if texts["action"]:
-        draft.refer("action", texts["action"], fields["action"].where)
     return SlotMapping(
         type=kind or "",
         **texts,

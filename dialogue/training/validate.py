@@ -24,13 +24,14 @@ PLACEHOLDER = re.compile(r"(?<!\{)\{([A-Za-z_][\w.-]*)\}(?!\})")
 
 
 def validate_project(project: Path) -> tuple[Problem, ...]:
-    """Read a project's bot.yml and data and check them. Nothing is raised for what is wrong with them."""
+    """Read a project's configuration and data and check them. Nothing is raised for what is wrong with them."""
     try:
         config = load_config(project)
     except ProjectError as unreadable:
         return unreadable.problems
     data, problems = collect_data(config.data_paths)
-    return in_order([*problems, *check_parts(config), *validate(config, data)])
+    lost = [row.warning() for row in config.rows if row.lost]
+    return in_order([*lost, *problems, *check_parts(config), *validate(config, data)])
 
 
 def validate(config: Config, data: TrainingData) -> list[Problem]:
@@ -50,6 +51,7 @@ def validate(config: Config, data: TrainingData) -> list[Problem]:
 
 
 def _unknown_names(data: TrainingData) -> Iterator[Problem]:
+    """Names that the domain does not declare. What nothing runs, or nothing fills, would break the bot."""
     domain = data.domain
     actions = {*domain.actions, *domain.forms, *domain.responses, *DEFAULT_ACTIONS}
     actions |= {f"utter_{intent}" for intent in domain.retrieval}
@@ -60,6 +62,7 @@ def _unknown_names(data: TrainingData) -> Iterator[Problem]:
         "form": {*domain.forms, *LOOPS},
         "action": actions,
     }
+    asked = {slot for form in domain.forms.values() for slot in form.required_slots}
     unknown: dict[tuple[ReferenceKind, str], list[Where]] = {}
     for reference in data.references:
         name = reference.name.partition("/")[0] if reference.kind == "intent" else reference.name
@@ -68,7 +71,8 @@ def _unknown_names(data: TrainingData) -> Iterator[Problem]:
     for (kind, name), places in unknown.items():
         more = f" (and in {len(places) - 1} more places)" if len(places) > 1 else ""
         near = suggestion(name, known[kind], at_most=8)
-        yield error(places[0], f"{kind} {name!r} is not in the domain{more}{near}")
+        note = error if kind == "action" or (kind == "slot" and name in asked) else warning
+        yield note(places[0], f"{kind} {name!r} is not in the domain{more}{near}")
 
 
 def _intents(config: Config, data: TrainingData) -> Iterator[Problem]:
@@ -122,14 +126,25 @@ def _responses(domain: Domain) -> Iterator[Problem]:
                 intent = shortcut.group(1).partition("/")[0] if shortcut else None
                 if intent is not None and intent not in intents:
                     near = suggestion(intent, intents, at_most=8)
-                    yield error(variation.where, f"response {name!r}: a button means intent {intent!r}, unknown{near}")
+                    message = f"response {name!r}: a button means intent {intent!r}, unknown{near}"
+                    yield warning(variation.where, message)
 
 
 def _actions(config: Config, domain: Domain) -> Iterator[Problem]:
     custom = [action for name, action in domain.actions.items() if name not in domain.responses]
     if custom and config.actions is None:
-        message = f"action {custom[0].name!r} is custom, but bot.yml says nothing under actions"
-        yield warning(custom[0].where, message)
+        place = "endpoints.yml has no action_endpoint" if config.rows else "bot.yml says nothing under actions"
+        yield warning(custom[0].where, f"action {custom[0].name!r} is custom, but {place}")
+    for number, part in enumerate(config.policies):
+        action = part.options.get("action") if part.type == "fallback" else None
+        if isinstance(action, str) and not domain.knows_action(action):
+            near = suggestion(action, (*domain.actions, *domain.responses))
+            yield error(config.where("policies", number, "action"), f"action {action!r} is not in the domain{near}")
+    for slot in domain.slots.values():
+        for mapping in slot.mappings:
+            if mapping.action is not None and not domain.knows_action(mapping.action):
+                message = f"slot {slot.name!r}: action {mapping.action!r} is not in the domain"
+                yield warning(mapping.where, f"{message}{suggestion(mapping.action, domain.actions)}")
 
 
 def _unused(data: TrainingData) -> Iterator[Problem]:
@@ -137,6 +152,7 @@ def _unused(data: TrainingData) -> Iterator[Problem]:
     domain = data.domain
     referred = Counter((reference.kind, reference.name) for reference in data.references)
     done = {step.action for story in data.stories for step in story.steps if step.action}
+    done |= {mapping.action for slot in domain.slots.values() for mapping in slot.mappings if mapping.action}
     expected = {*done, *domain.responses, *DEFAULT_ACTIONS}
     answered = _answered(data)
     for name, intent in domain.intents.items():

@@ -170,14 +170,20 @@ def test_retrieval_keys_come_from_examples_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("intents: [a: {descripton: x}]", "1:15: intent 'a': unknown key 'descripton'; did you mean 'description'?"),
+        (
+            "intents: [a: {descripton: x}]",
+            "1:15: warning: intent 'a': unknown key 'descripton'; did you mean 'description'?",
+        ),
         ("intents:\n- a:\n  use_entities: []", "2:3: intents: expected one name with its options indented under it"),
         ("intents: [a, a]", "1:14: warning: intent 'a' is declared twice; first in"),
         ("slots: {a: {}}", "1:9: slot 'a' has no type; expected one of text, bool"),
         ("slots: {a: {type: flaot}}", "1:19: slot 'a': unknown type 'flaot'; did you mean 'float'?"),
-        ("slots: {a: {type: categorical}}", "slot 'a' is categorical but has no values"),
+        ("slots: {a: {type: categorical}}", "warning: slot 'a' is categorical but has no values"),
         ("slots: {a: {type: float, min_value: 3}}", "min_value 3 is not below max_value 1"),
-        ("slots: {a: {type: bool, initial_value: maybe}}", "initial_value 'maybe' is not of type bool"),
+        (
+            "slots: {a: {type: bool, initial_value: maybe}}",
+            "warning: slot 'a': initial_value 'maybe' is not of type bool",
+        ),
         ("slots: {a: {type: text, values: [b]}}", "warning: slot 'a': values means nothing for type text"),
         (
             "slots: {a: {type: text, mappings: [{type: from_entty}]}}",
@@ -196,7 +202,21 @@ def test_retrieval_keys_come_from_examples_too(tmp_path: Path) -> None:
         ("responses: {utter_a: [{text: hi, buttons: [{payload: x}]}]}", "a button: the key title is missing"),
         ("responses: {utter_a: [{text: hi, condition: [{type: slt, name: a, value: 1}]}]}", "expected type slot"),
         ("forms: {f: {}}", "1:9: form 'f' has no required_slots"),
-        ("forms: {f: {required_slots: {a: []}}}", "required_slots of form 'f': expected a list, got a mapping"),
+        ("forms: {f: {required_slots: {a: []}}}", "form 'f': slots with mappings under them, as Rasa 2 had it"),
+        ("forms: {f: {a: [{type: from_text}]}}", "form 'f': slots with mappings under them, as Rasa 2 had it"),
+        ("forms: [f]", "forms: a list of names, as Rasa 1 had it; required_slots is a list"),
+        (
+            "forms: {f: {required_slots: [], ignored_intent: a}}",
+            "unknown key 'ignored_intent'; did you mean 'ignored_intents'?",
+        ),
+        ("intents: [a: {triggers: action_b}]", "intent 'a': triggers went with Rasa 1; write a rule"),
+        ("slots: {a: {type: unfeaturized}}", "type unfeaturized went with Rasa 2; write type any"),
+        ("slots: {a: {type: text, auto_fill: true}}", "slot 'a': auto_fill went with Rasa 2; write a mapping"),
+        ("slots: {a: {type: text, colour: red}}", "warning: slot 'a': unknown key 'colour'"),
+        ("session_config: {session: 1}", "warning: session_config: unknown key 'session'"),
+        ('version: "2.0"\nslots: {a: {type: text}}', "1:10: version 2.0: slots of Rasa 2 mean something else; migrate"),
+        ('version: "2.0"\nintents: [a]', "warning: version: expected \"3.1\", got the text '2.0'; read as 3.1"),
+        ("version: 4", 'warning: version: expected "3.1", got the number 4; read as 3.1'),
         ("session_config: {session_expiration_time: -1}", "expected minutes, 0 or more, got -1"),
         ("session_config: {session_expiration_time: soon}", "expected a number, got the text 'soon'"),
         ("config: {store_entities_as_slots: 1}", "expected true or false, got the number 1"),
@@ -218,3 +238,49 @@ def test_a_response_or_slot_is_written_once(tmp_path: Path) -> None:
     _, problems = collect_data([tmp_path])
     assert [problem.where.file for problem in problems] == [str(tmp_path / "two.yml")] * 3
     assert all(str(tmp_path / "one.yml") in problem.message for problem in problems)
+    assert not any(problem.is_error for problem in problems)
+
+
+def test_what_rasa_3_allows_besides(tmp_path: Path) -> None:
+    text = """\
+version: 3.1
+intents: [faq: {is_retrieval_intent: true}, a: {use_entities: false, ignore_entities: false}, b: {use_entities: true}]
+slots:
+  a: {type: text, value_reset_delay: 3}
+  b: {type: my.Slot, own_option: 1}
+forms: {asks_as_its_action_says: null}
+responses: {utter_silent: [{text: ""}], utter_pictured: [{text: null, image: x.png}]}
+session_config: {session_expiration_time: null}
+actions:
+"""
+    domain = domain_of(tmp_path, text)
+    assert [domain.intents[name].use_entities for name in ("faq", "a", "b")] == [None, (), None]
+    assert domain.forms["asks_as_its_action_says"].required_slots == ()
+    assert [domain.responses[name][0].text for name in ("utter_silent", "utter_pictured")] == [None, None]
+    assert domain.session_expiration_minutes == 60
+    _, problems = collect_data([tmp_path])
+    (told,) = [str(problem).partition("warning: ")[2] for problem in problems]
+    assert told.startswith("slot 'b': class my.Slot is not loaded")
+
+
+def test_environment_variables_in_plain_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESK_PHONE", "1234")
+    monkeypatch.delenv("DESK_FAX", raising=False)
+    text = """\
+responses:
+  utter_call:
+  - text: Call ${DESK_PHONE}.
+  utter_pay: [{text: "It is ${DESK_PHONE}."}]
+nlu:
+- intent: price
+  examples: |
+    - is it ${DESK_FAX}?
+"""
+    (tmp_path / "it.yml").write_text(text, encoding="utf-8")
+    data = read_data([tmp_path])
+    assert data.domain.responses["utter_call"][0].text == "Call 1234."
+    assert data.domain.responses["utter_pay"][0].text == "It is ${DESK_PHONE}."
+    assert data.examples[0].text == "is it ${DESK_FAX}?"
+    (tmp_path / "it.yml").write_text("responses:\n  utter_fax:\n  - text: Fax ${DESK_FAX}\n", encoding="utf-8")
+    _, problems = collect_data([tmp_path])
+    assert "environment variable DESK_FAX is not set" in str(problems[0])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from dialogue.config import Config
+from dialogue.config import Config, PolicyPart
 from dialogue.training.data import collect_data
 from dialogue.training.validate import validate, validate_project
 
@@ -68,23 +67,35 @@ def test_nothing_is_wrong_with_a_sound_bot(tmp_path: Path) -> None:
         (
             "steps: [intent: greet,",
             "steps: [intent: gret,",
-            ["29:19: intent 'gret' is not in the domain; did you mean 'greet'?"],
+            ["29:19: warning: intent 'gret' is not in the domain; did you mean 'greet'?"],
         ),
         (
             "action: utter_bye",
             "action: utter_by",
             ["action 'utter_by' is not in the domain; did you mean 'utter_bye'?"],
         ),
-        ("[Rome](city)", "[Rome](town)", ["23:12: entity 'town' is not in the domain; expected one of city"]),
+        ("[Rome](city)", "[Rome](town)", ["23:12: warning: entity 'town' is not in the domain; expected one of city"]),
         (
             "required_slots: [city]",
             "required_slots: [ctiy]",
             ["slot 'ctiy' is not in the domain; did you mean 'city'?"],
         ),
-        ("{active_loop: trip", "{active_loop: tripp", ["form 'tripp' is not in the domain; did you mean 'trip'?"]),
-        ("payload: /bye}", "payload: '/byee{}'}", ["a button means intent 'byee', unknown; did you mean 'bye'?"]),
+        (
+            "{active_loop: trip",
+            "{active_loop: tripp",
+            ["warning: form 'tripp' is not in the domain; did you mean 'trip'?"],
+        ),
+        (
+            "payload: /bye}",
+            "payload: '/byee{}'}",
+            ["warning: response 'utter_greet': a button means intent 'byee', unknown; did you mean 'bye'?"],
+        ),
         ("- hi\n", "- hi\n    - hi\n", ["23:7: warning: 'hi' is already in 'greet', in it.yml:22:7"]),
-        ("- wifi?", "- Hi", ["26:7: 'Hi' is an example of 'faq/wifi' here and of 'greet' in it.yml:22:7; choose one"]),
+        (
+            "- wifi?",
+            "- Hi",
+            ["26:7: warning: 'Hi' is an example of 'faq/wifi' here and of 'greet' in it.yml:22:7; choose one"],
+        ),
         (": {description: takes leave}", "", ["3:3: warning: intent 'bye' has neither examples nor a description"]),
         ("utter_faq/wifi", "utter_faq/wlan", ["no response 'utter_faq/wifi'", "'utter_faq/wlan' has no examples"]),
         (
@@ -105,6 +116,11 @@ def test_nothing_is_wrong_with_a_sound_bot(tmp_path: Path) -> None:
         ("slots:\n", "slots:\n  lost: {type: any}\n", ["slot 'lost' is never read"]),
         ("forms:\n", "forms:\n  lost: {required_slots: []}\n", ["form 'lost' is never activated"]),
         ("entities:", "actions: [action_lost]\nentities:", ["is custom, but bot.yml says nothing", "is never run by"]),
+        (
+            "{type: from_entity, entity: city,",
+            "{type: custom, action: action_gone}, {type: from_entity, entity: city,",
+            ["warning: slot 'city': action 'action_gone' is not in the domain"],
+        ),
         ("utter_bye", "say_bye", ["response 'say_bye': the names of responses begin with utter_"]),
         (
             "- rule: say bye\n",
@@ -137,6 +153,14 @@ def test_an_unknown_name_is_told_once(tmp_path: Path) -> None:
     assert "(and in 4 more places)" in lines[0]
 
 
+def test_the_fallback_action_is_known(tmp_path: Path) -> None:
+    config = Config(
+        policies=[PolicyPart(type="rules"), PolicyPart.model_validate({"type": "fallback", "action": "utter_by"})]
+    )
+    (line,) = found(tmp_path, BOT, config)
+    assert line.endswith("action 'utter_by' is not in the domain; did you mean 'utter_bye'?")
+
+
 def test_no_intents_at_all(tmp_path: Path) -> None:
     assert found(tmp_path, "slots: {}\n")[0].endswith("the training data declares no intents")
 
@@ -148,21 +172,7 @@ def test_a_whole_project(tmp_path: Path) -> None:
     (tmp_path / "bot.yml").write_text("policies: [rules, {type: memory, max_histori: 3}]\n", encoding="utf-8")
     lines = [str(problem).replace(f"{tmp_path}/", "") for problem in validate_project(tmp_path)]
     assert any(line.startswith("bot.yml:1:19: policy 'memory': unknown option 'max_histori'") for line in lines)
-    assert any(line.startswith("data/bad.yml:1:1: unknown section 'nlus'") for line in lines)
+    assert any(line.startswith("data/bad.yml:1:1: warning: unknown section 'nlus'") for line in lines)
     assert any("action 'utter_by' is not in the domain" in line for line in lines)
     (tmp_path / "bot.yml").write_text("name: [\n", encoding="utf-8")
     assert "not valid YAML" in str(validate_project(tmp_path)[0])
-
-
-BOTS = os.environ.get("STARFOLD_RASA_BOTS")
-
-
-@pytest.mark.skipif(not BOTS, reason="STARFOLD_RASA_BOTS does not name a folder of Rasa projects")
-@pytest.mark.parametrize(
-    ("name", "errors"), [("concertbot", 0), ("formbot", 0), ("init", 0), ("moodbot", 0), ("responseselectorbot", 1)]
-)
-def test_rasa_projects(name: str, errors: int) -> None:
-    bot = Path(BOTS or "", name)
-    data, _ = collect_data([bot / "domain.yml", bot / "data"])
-    problems = validate(Config(actions="http://localhost:5055/webhook"), data)
-    assert len([problem for problem in problems if problem.is_error]) == errors

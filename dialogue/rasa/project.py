@@ -1,0 +1,159 @@
+"""A Rasa 3 project as a whole: which files it has, and what bot.yml would say the same."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from dialogue.errors import ProjectError, suggestion
+from dialogue.rasa.endpoints import Endpoints, read_credentials, read_endpoints
+from dialogue.rasa.found import Row, listing, scalar, table
+from dialogue.rasa.pipeline import read_pipeline
+from dialogue.rasa.policies import read_policies
+from dialogue.training.nodes import Entry, Node, Report, Scalar, Table, is_empty, plain, read_text
+from dialogue.training.places import substitute
+from dialogue.training.yaml import read_yaml
+
+BOT = "bot.yml"
+CONFIG, ENDPOINTS, CREDENTIALS = "config.yml", "endpoints.yml", "credentials.yml"
+DOMAINS = ("domain.yml", "domain.yaml", "domain")
+DATA = "data"
+KEYS = ("recipe", "assistant_id", "language", "pipeline", "policies", "importers", "spaces", "version")
+PLACEHOLDER = "placeholder_default"  # what `rasa init` writes for a name
+LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """A Rasa project in the words of bot.yml.
+
+    Attributes:
+        tree: what bot.yml would hold; every value has its place in the project's own files.
+        rows: what became of each part of the project.
+    """
+
+    tree: Table
+    rows: tuple[Row, ...]
+
+
+def is_rasa_project(project: Path) -> bool:
+    """Whether there is a config.yml, and training data where Rasa looks for it by default."""
+    return (project / CONFIG).is_file() and bool(data_places(project))
+
+
+def data_places(project: Path) -> list[str]:
+    """Rasa's default places of training data and domain. The folder comes first: taught examples are written there."""
+    domain = next((name for name in DOMAINS if (project / name).exists()), None)
+    return [name for name in (DATA, domain) if name is not None and (project / name).exists()]
+
+
+def rows_of(project: Path) -> tuple[Row, ...]:
+    """What becomes of each part of a project; nothing for one with a bot.yml, or whose files cannot be read."""
+    if (project / BOT).exists() or not is_rasa_project(project):
+        return ()
+    try:
+        return translate(project, Report()).rows
+    except ProjectError:
+        return ()
+
+
+def translate(project: Path, report: Report, *, fill: bool = True) -> Translation:
+    """Read config.yml, endpoints.yml and credentials.yml.
+
+    Args:
+        project: the folder they are in.
+        report: gets what is wrong with them.
+        fill: whether `${NAME}` in endpoints.yml is replaced by the environment's value, or left for bot.yml to name.
+
+    Raises:
+        ProjectError: if one of them is no YAML at all.
+    """
+    config = substitute(read_yaml(project / CONFIG, report), report)
+    ends, channels = Endpoints(), list[Row]()
+    if (project / ENDPOINTS).is_file():
+        endpoints = read_yaml(project / ENDPOINTS, report)
+        ends = read_endpoints(substitute(endpoints, report) if fill else endpoints, report)
+    if (project / CREDENTIALS).is_file():
+        channels = read_credentials(read_yaml(project / CREDENTIALS, report))
+    return _joined(config, data_places(project), ends, channels, report)
+
+
+def _joined(config: Table, places: list[str], ends: Endpoints, channels: list[Row], report: Report) -> Translation:
+    from dialogue.config import default_encoders
+
+    rows = list(_other_keys(config))
+    language = _language(config, rows, report)
+    pipeline = read_pipeline(_section(config, "pipeline"), report)
+    policies, policy_rows = read_policies(_section(config, "policies"), pipeline.gate, report)
+    top = config.where
+    encoders = {name: table(top, {**part}) for name, part in default_encoders(plain(language)).items()}
+    encoders["words"] = table(top, {"type": "onehot", **pipeline.words})
+    parts: dict[str, Node | None] = {
+        "version": scalar(top, "1"),
+        "name": _name(config, report),
+        "language": language,
+        "data": listing(top, [scalar(top, place) for place in places]),
+        "actions": ends.actions,
+        "encoders": table(top, encoders),
+        "policies": policies,
+        "store": ends.store,
+    }
+    entries = {
+        key: Entry(config.entries[key].where if key in config.entries else node.where, node)
+        for key, node in parts.items()
+        if node is not None
+    }
+    return Translation(Table(top, entries), (*rows, *pipeline.rows, *policy_rows, *ends.rows, *channels))
+
+
+def _section(config: Table, key: str) -> Node:
+    """What stands under a key; a key that is not there is an empty one at the top of the file."""
+    return config.entries[key].value if key in config.entries else Scalar(config.where, None, "")
+
+
+def _name(config: Table, report: Report) -> Node | None:
+    node = _section(config, "assistant_id")
+    if is_empty(node) or plain(node) == PLACEHOLDER:
+        return None
+    if isinstance(node, Scalar) and not isinstance(node.value, str):
+        return scalar(node.where, node.text)
+    name = read_text(node, "assistant_id", report)
+    return None if name is None else scalar(node.where, name)
+
+
+def _language(config: Table, rows: list[Row], report: Report) -> Node:
+    node = _section(config, "language")
+    written = None if is_empty(node) else read_text(node, "language", report)
+    if written is None:
+        return scalar(node.where, "en")
+    for language in (written, written.lower()):
+        if LANGUAGE.fullmatch(language):
+            return scalar(node.where, language)
+    rows.append(
+        Row(node.where, "language", "language", f"{written!r} is no ISO 639 code such as en; taken for en", True)
+    )
+    return scalar(node.where, "en")
+
+
+def _other_keys(config: Table) -> list[Row]:
+    """Rows for what is neither pipeline nor policies."""
+    rows = []
+    for key, entry in config.entries.items():
+        if key == "recipe" and plain(entry.value) not in (None, "default.v1"):
+            remark = f"{plain(entry.value)}: a graph of your own is not run; pipeline and policies are read"
+            rows.append(Row(entry.where, "recipe", "", remark, True))
+        elif key == "importers" and not is_empty(entry.value):
+            rows.extend(_importers(entry))
+        elif key == "spaces" and not is_empty(entry.value):
+            rows.append(Row(entry.where, "spaces", "", "spaces are not joined; write their data under `data:`", True))
+        elif key not in KEYS:
+            rows.append(Row(entry.where, key, "", f"unknown key, passed over{suggestion(key, KEYS, at_most=0)}", True))
+    return rows
+
+
+def _importers(entry: Entry) -> list[Row]:
+    """Rasa's own importer of files is what happens anyway."""
+    names = re.findall(r"[\w.]*Importer\w*", str(plain(entry.value))) or [str(plain(entry.value))]
+    remark = "not run; bot.yml's `data:` may name any files and folders"
+    return [Row(entry.where, name, "data", remark, True) for name in names if not name.endswith("RasaFileImporter")]

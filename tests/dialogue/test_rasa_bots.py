@@ -1,0 +1,97 @@
+"""Rasa's own example projects, unchanged: they validate, train and answer."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import dialogue.rasa.project
+from dialogue.config import load_config
+from dialogue.message import Message
+from dialogue.project import open_bot, teach
+from dialogue.rasa.found import scalar, table
+from dialogue.rasa.project import Translation, translate
+from dialogue.training.data import read_data
+from dialogue.training.nodes import Entry, Report
+from dialogue.training.validate import validate_project
+
+BOTS = os.environ.get("STARFOLD_RASA_BOTS")
+NAMES = (
+    *("concertbot", "e2ebot", "formbot", "init", "knowledgebasebot", "moodbot", "reminderbot"),
+    *("responseselectorbot", "rules"),
+)
+pytestmark = pytest.mark.skipif(not BOTS, reason="STARFOLD_RASA_BOTS does not name a folder of Rasa projects")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in folder.rglob("*")
+        if file.is_file() and ".starfold" not in file.parts
+    }
+
+
+@pytest.fixture(params=NAMES)
+def project(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A copy of a project. Nothing may change it, but for what starfold keeps in a folder of its own."""
+    copy = Path(shutil.copytree(Path(BOTS or "") / request.param, tmp_path / request.param))
+    before = files(copy)
+    yield copy
+    assert files(copy) == before
+
+
+@pytest.fixture
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every project with one cheap encoder and no fusion, and without the action server, which does not run here."""
+
+    def made_cheap(project: Path, report: Report) -> Translation:
+        translation = translate(project, report)
+        top = translation.tree.where
+        entries = {key: entry for key, entry in translation.tree.entries.items() if key != "actions"}
+        entries["encoders"] = Entry(top, table(top, {"words": scalar(top, "onehot")}))
+        entries["fusion"] = Entry(top, table(top, {"tune": "none"}))
+        return replace(translation, tree=replace(translation.tree, entries=entries))
+
+    monkeypatch.setattr(dialogue.rasa.project, "translate", made_cheap)
+
+
+def test_there_is_nothing_wrong_with_it(project: Path) -> None:
+    problems = validate_project(project)
+    assert [str(problem) for problem in problems if problem.is_error] == []
+    config = load_config(project)
+    assert config.rows
+    assert all(Path(row.where.file).is_file() for row in config.rows)
+    assert (config.actions is not None) == ("url: " in text(project / "endpoints.yml"))
+
+
+def text(file: Path) -> str:
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return "\n".join(line for line in lines if not line.startswith("#"))
+
+
+@pytest.mark.usefixtures("cheap")
+def test_it_trains_and_answers(project: Path) -> None:
+    with closing(open_bot(project)) as bot:
+        turn = bot.handle(Message("hello"))
+        nonsense = bot.handle(Message("qzx vrr 8 blorp", sender="bob"))
+    domain = read_data(load_config(project).data_paths).domain
+    assert turn.belief.top is not None
+    assert turn.belief.top.name == "greet"
+    assert {reply.metadata["utter_action"] for reply in turn.replies} <= domain.responses.keys()
+    assert turn.replies
+    assert nonsense.decision.kind != "act"
+
+
+@pytest.mark.usefixtures("cheap")
+def test_what_is_taught_becomes_rasa_training_data(tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(Path(BOTS or "") / "init", tmp_path / "init"))
+    open_bot(copy).close()
+    teach(copy, "ahoy there", "greet")
+    (taught,) = read_data([copy / "data" / "taught.yml"]).examples
+    assert (taught.text, taught.intent) == ("ahoy there", "greet")
