@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,3 +97,29 @@ def test_what_is_taught_becomes_rasa_training_data(tmp_path: Path) -> None:
     teach(copy, "ahoy there", "greet")
     (taught,) = read_data([copy / "data" / "taught.yml"]).examples
     assert (taught.text, taught.intent) == ("ahoy there", "greet")
+
+
+def shape(value: Any) -> Any:
+    """Keys and types at every level; of a list every shape that occurs in it, once."""
+    if isinstance(value, dict):
+        return {key: shape(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        shapes: list[Any] = []
+        for inner in map(shape, value):
+            shapes += [] if inner in shapes else [inner]
+        return shapes
+    return type(value).__name__
+
+
+@pytest.mark.usefixtures("cheap")
+def test_a_parse_has_the_shape_of_rasas_own(tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(Path(BOTS or "") / "init", tmp_path / "init"))
+    golden = json.loads((Path(BOTS or "") / "golden" / "parse.json").read_text(encoding="utf-8"))
+    with closing(open_bot(copy)) as bot:
+        ours = json.loads(json.dumps(bot.parse(golden["text"])))
+    del ours["belief"]
+    assert shape(ours) == shape(golden)
+    assert list(ours) == list(golden)
+    assert {one["name"] for one in ours["intent_ranking"]} == {one["name"] for one in golden["intent_ranking"]}
+    assert ours["text_tokens"] == golden["text_tokens"]
+    assert ours["intent"]["name"] == golden["intent"]["name"]

@@ -76,3 +76,9 @@ def test_a_ladder_of_other_steps_is_refused(steps):
 
 def test_own_ladder():
     assert decide(Kind.REPHRASE, 1, steps=["rephrase", "fall_back"]).kind is Kind.FALL_BACK
+
+
+def test_to_fall_back_is_any_action():
+    assert decide(Kind.FALL_BACK, 0).action == "action_default_fallback"
+    assert decide(Kind.FALL_BACK, 0, action="action_give_up").action == "action_give_up"
+    assert decide(Kind.REPHRASE, 0, action="action_give_up").action == "action_rephrase"
