@@ -37,6 +37,7 @@ LEARNING = (
     ("dialogue.encoding", "dialogue.entities"),
     ("dialogue.model",),
     ("dialogue.config", "dialogue.plugins", "dialogue.rasa", "dialogue.sections", "dialogue.training"),
+    ("dialogue.assembly",),
     ("dialogue.project",),
     ("dialogue.console", "dialogue.doctor", "dialogue.scaffold", "dialogue.training.evaluate"),
     ("dialogue.cli",),

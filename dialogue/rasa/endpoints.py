@@ -1,4 +1,4 @@
-"""endpoints.yml and credentials.yml: the action server and the conversation store are ours, the rest is told."""
+"""endpoints.yml and credentials.yml: servers of actions and responses and the store are ours, the rest is told."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import MappingProxyType
 from urllib.parse import quote
 
 from dialogue.rasa.found import Row, named, scalar, sentence, table
-from dialogue.training.nodes import Entry, Node, Report, Table, is_empty, plain, read_entries, read_text
+from dialogue.training.nodes import Entry, Node, Report, Scalar, ScalarValue, Table, is_empty, plain, read_entries
 
 SERVERS: Mapping[str, str] = MappingProxyType(
     {
@@ -22,15 +22,18 @@ SERVERS: Mapping[str, str] = MappingProxyType(
 )
 DIALECTS = ("postgresql", "postgres")
 CONNECTION = ("type", "dialect", "url", "port", "db", "username", "password", "login_db", "query")
-ACTION_PARTS = ("url", "token", "token_name", "params", "type")
+SERVER = ("url", "params", "headers", "token", "token_name", "basic_auth", "cafile", "type")
+TIMEOUT = 300.0  # seconds, Rasa's own
+NO_OPTIONS = "no such options here"
 
 
 @dataclass(slots=True)
 class Endpoints:
-    """What endpoints.yml comes to: values of `actions:` and `store:`, and a row for each endpoint."""
+    """What endpoints.yml comes to: values of `actions:`, `nlg:` and `store:`, and a row for each endpoint."""
 
     rows: list[Row] = field(default_factory=list)
     actions: Node | None = None
+    nlg: Node | None = None
     store: Node | None = None
 
 
@@ -57,26 +60,44 @@ def read_credentials(file: Table) -> list[Row]:
 
 
 def _read_actions(fields: Mapping[str, Node], entry: Entry, found: Endpoints, report: Report) -> Row:
-    """The URL of the action server, with `params` and `token` as its query, where Rasa puts them."""
-    name = "action_endpoint"
-    url = read_text(fields["url"], "url of action_endpoint", report) if "url" in fields else None
-    if url is None:
-        return Row(entry.where, name, "", "there is no url, so no custom action runs", True)
-    query = {str(key): str(value) for key, value in _mapping(fields, "params", report).items()}
-    if "token" in fields and not is_empty(fields["token"]):
-        token_name = str(plain(fields["token_name"])) if "token_name" in fields else "token"
-        query[token_name] = str(plain(fields["token"]))
-    joined = f"{url}{'&' if '?' in url else '?'}{_query(query)}" if query else url
-    found.actions = scalar(fields["url"].where, joined)
-    left = [key for key in fields if key not in ACTION_PARTS]
-    return Row(entry.where, name, "actions", named(left, "not sent to the action server"), bool(left))
+    server = _server(fields, entry, report)
+    if server is None:
+        return Row(entry.where, "action_endpoint", "", "there is no url, so no custom action runs", True)
+    if "enable_selective_domain" in fields:
+        server["selective_domain"] = fields["enable_selective_domain"]
+    found.actions = table(entry.where, server)
+    left = named([key for key in fields if key not in (*SERVER, "enable_selective_domain")], NO_OPTIONS)
+    return Row(entry.where, "action_endpoint", "actions", left)
 
 
 def _read_nlg(fields: Mapping[str, Node], entry: Entry, found: Endpoints, report: Report) -> Row:
     kind = str(plain(fields["type"])) if "type" in fields else "callback"
     if kind == "response":
         return Row(entry.where, "nlg", "responses", "the responses of the domain")
-    return Row(entry.where, "nlg", "responses", f"{kind}: no server is asked, the domain's responses are said", True)
+    server = _server(fields, entry, report) if kind == "callback" else None
+    if server is None:
+        return Row(entry.where, "nlg", "responses", f"{kind}: no server to ask, the domain's responses are said", True)
+    found.nlg = table(entry.where, server)
+    return Row(entry.where, "nlg", "nlg", named([key for key in fields if key not in SERVER], NO_OPTIONS))
+
+
+def _server(fields: Mapping[str, Node], entry: Entry, report: Report) -> dict[str, Node | ScalarValue] | None:
+    """A server as bot.yml has it, or None without a URL. It may take as long to answer as it may in Rasa."""
+    if "url" not in fields or is_empty(fields["url"]):
+        return None
+    server: dict[str, Node | ScalarValue] = {}
+    for key in (key for key in SERVER if key in fields and not is_empty(fields[key])):
+        if key in ("params", "headers", "basic_auth"):
+            written = {name: _text(inner.value) for name, inner in read_entries(fields[key], key, report).items()}
+            server[key] = table(fields[key].where, written)
+        elif key != "type":
+            server[key] = _text(fields[key])
+    return {**server, "timeout": TIMEOUT}
+
+
+def _text(node: Node) -> Node:
+    """A single value as a text, whatever it looks like."""
+    return scalar(node.where, node.text) if isinstance(node, Scalar) else node
 
 
 def _read_store(fields: Mapping[str, Node], entry: Entry, found: Endpoints, report: Report) -> Row:
@@ -91,7 +112,7 @@ def _read_store(fields: Mapping[str, Node], entry: Entry, found: Endpoints, repo
         return Row(entry.where, name, "store", f"{dialect}: {own}", dialect != "sqlite")
     url = _database_url(texts, _mapping(fields, "query", report))
     found.store = table(entry.where, {"url": scalar(entry.where, url)})
-    left = named([key for key in fields if key not in CONNECTION], "no such options here")
+    left = named([key for key in fields if key not in CONNECTION], NO_OPTIONS)
     tables = "tables of its own: name another database while Rasa's are in this one"
     return Row(entry.where, name, "store", sentence(tables, left))
 

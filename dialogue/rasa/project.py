@@ -95,6 +95,7 @@ def _joined(config: Table, places: list[str], ends: Endpoints, channels: list[Ro
         "language": language,
         "data": listing(top, [scalar(top, place) for place in places]),
         "actions": ends.actions,
+        "nlg": ends.nlg,
         "encoders": table(top, encoders),
         "policies": policies,
         "store": ends.store,

@@ -69,7 +69,7 @@ policies:
   core_fallback_action_name: action_give_up
 """
 ENDPOINTS = """\
-action_endpoint: {url: "http://localhost:5055/webhook", token: "a b", params: {bot: desk}}
+action_endpoint: {url: "http://localhost:5055/webhook", token: "a b", params: {bot: 1}}
 tracker_store: {type: SQL, dialect: postgresql, url: db.example.org, port: 5432, db: rasa, username: me, password: p@ss}
 """
 
@@ -132,7 +132,13 @@ def test_a_whole_project(tmp_path: Path) -> None:
         {"type": "confidence", "threshold": 0.6, "margin": 0.1},
         {"type": "fallback", "steps": ["rephrase", "clarify", "fall_back"], "action": "action_give_up"},
     ]
-    assert config.actions == "http://localhost:5055/webhook?bot=desk&token=a%20b"
+    assert config.actions is not None
+    assert config.actions.model_dump(exclude_defaults=True) == {
+        "url": "http://localhost:5055/webhook",
+        "params": {"bot": "1"},
+        "token": "a b",
+        "timeout": 300.0,
+    }
     assert config.store_url == "postgresql://me:p%40ss@db.example.org:5432/rasa"
     assert check_parts(config) == ()
     assert [one.name for one in config.rows if not one.lost] == [
@@ -148,7 +154,7 @@ def test_values_have_their_place_in_the_files_of_the_project(tmp_path: Path) -> 
     assert str(config.where("language")) == f"{tmp_path}/config.yml:3:1"
     assert str(config.where("policies", 2, "max_history")) == f"{tmp_path}/config.yml:20:16"
     assert str(config.where("policies", 3, "threshold")) == f"{tmp_path}/config.yml:17:14"
-    assert str(config.where("actions")) == f"{tmp_path}/endpoints.yml:1:24"
+    assert str(config.where("actions", "token")) == f"{tmp_path}/endpoints.yml:1:64"
     assert config.file == tmp_path / "config.yml"
 
 
@@ -322,7 +328,8 @@ def test_environment_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("THRESHOLD", "0.7")
     text = "pipeline:\n- name: FallbackClassifier\n  threshold: ${THRESHOLD}\n"
     config = load(tmp_path, text, endpoints="action_endpoint:\n  url: ${ACTIONS}\n")
-    assert config.actions == "http://actions:5055/webhook"
+    assert config.actions is not None
+    assert config.actions.url == "http://actions:5055/webhook"
     assert config.policies[3].options["threshold"] == 0.7
 
 
@@ -397,9 +404,10 @@ def test_tracker_stores_of_sql(tmp_path: Path, text: str, url: str | None) -> No
         ("lock_store: {type: redis}", "lock_store", True),
         ("event_broker: {type: pika}", "event_broker", True),
         ("models: {url: 'http://x'}", "models", True),
-        ("nlg: {url: 'http://x'}", "nlg", True),
+        ("nlg: {url: 'http://x'}", "nlg", False),
+        ("nlg: {type: my.own.Generator}", "nlg", True),
         ("nlg: {type: response}", "nlg", False),
-        ("action_endpoint: {url: 'http://x', headers: {a: b}, cafile: c}", "action_endpoint", True),
+        ("action_endpoint: {url: 'http://x', headers: {a: b}, actions_module: c}", "action_endpoint", False),
         ("action_endpoint: {}", "action_endpoint", True),
         ("surprise: {a: 1}", "surprise", True),
     ],
@@ -411,7 +419,44 @@ def test_endpoints(tmp_path: Path, text: str, name: str, lost: bool) -> None:
     assert any(line.startswith(f"endpoints.yml:2:1: warning: {name}: ") for line in warnings(tmp_path)) == lost
 
 
-@pytest.mark.parametrize("text", ["action_endpoint: 3", "tracker_store: [a]", "action_endpoint: {url: [a]}", "- a"])
+def test_servers_with_all_options(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("")
+    server = """
+  url: https://x/y
+  headers: {X-Count: 3}
+  token: 12
+  token_name: key
+  basic_auth: {username: me, password: 007}
+  cafile: ca.pem
+"""
+    config = load(
+        tmp_path, endpoints=f"action_endpoint:{server}  enable_selective_domain: true\nnlg:{server}  type: callback\n"
+    )
+    assert config.nlg is not None
+    assert config.actions is not None
+    shared = config.nlg.model_dump(exclude_defaults=True)
+    assert shared == {
+        "url": "https://x/y",
+        "headers": {"X-Count": "3"},
+        "token": "12",
+        "token_name": "key",
+        "basic_auth": {"username": "me", "password": "007"},
+        "cafile": "ca.pem",
+        "timeout": 300.0,
+    }
+    assert config.actions.model_dump(exclude_defaults=True) == {**shared, "selective_domain": True}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "action_endpoint: 3",
+        "tracker_store: [a]",
+        "action_endpoint: {url: [a]}",
+        "action_endpoint: {url: ftp://a}",
+        "- a",
+    ],
+)
 def test_mistakes_in_endpoints_have_their_place(tmp_path: Path, text: str) -> None:
     assert all(line.startswith("endpoints.yml:1:") for line in complaints(tmp_path, endpoints=text))
 
@@ -424,6 +469,7 @@ def test_mistakes_in_endpoints_have_their_place(tmp_path: Path, text: str) -> No
     [
         (CONFIG, ENDPOINTS),
         ("", ""),
+        ("", "nlg: {url: 'http://x', headers: {'a b': '${HOME}'}, basic_auth: {username: u, password: '${HOME}'}}"),
         ('assistant_id: "no: #1 \\"x\\" \\u00e4\\n"\nlanguage: pt-BR', "action_endpoint: {url: 'https://x/y?a=b#c'}"),
         ("pipeline: [{name: CountVectorsFeaturizer, max_ngram: 1}]\npolicies: [name: TEDPolicy]", ""),
         ("assistant_id: 'true'\npolicies: [{name: RulePolicy, core_fallback_action_name: action_listen}]", ""),
