@@ -82,10 +82,12 @@ def train(
         return TrainingSummary(version, True, 0, 0, 0.0, 0.0, 0.0, (f"The model in {version} is up to date.",))
     keep_freed_memory()
     from dialogue.training.corpus import build_corpus
+    from dialogue.training.validate import check
 
     cpu, wall = time.process_time(), time.perf_counter()
-    data = read_data(config.data_paths)
-    refuse_errors(config, data)
+    data, problems = check(config)
+    if errors := [problem for problem in problems if problem.is_error]:
+        raise ProjectError(errors)
     corpus = build_corpus(data)
     model, policies = learn(config, corpus, data.stories, progress)
     facts: dict[str, Any] = {
@@ -109,16 +111,8 @@ def train(
         cpu_seconds=facts["cpu_seconds"],
         wall_seconds=facts["wall_seconds"],
         peak_mb=facts["peak_mb"],
-        lines=described(facts, folder),
+        lines=described(facts, folder, len(problems)),
     )
-
-
-def refuse_errors(config: Config, data: TrainingData) -> None:
-    """Stop at what `starfold validate` calls an error. Raises `ProjectError` with all of them."""
-    from dialogue.training.validate import validate
-
-    if errors := [problem for problem in validate(config, data) if problem.is_error]:
-        raise ProjectError(errors)
 
 
 def learn(config: Config, corpus: Corpus, stories: Sequence[Story], progress: Progress) -> tuple[Model, Chain]:
@@ -140,14 +134,16 @@ def write(folder: Path, model: Model, policies: Chain, domain: Domain) -> None:
     (folder / "domain.json").write_text(json.dumps(domain.as_dict(), ensure_ascii=False), "utf-8")
 
 
-def described(facts: dict[str, Any], folder: Path) -> tuple[str, ...]:
+def described(facts: dict[str, Any], folder: Path, warnings: int) -> tuple[str, ...]:
     """What a training took, in sentences."""
+    told = "1 warning" if warnings == 1 else f"{warnings} warnings"
     shares = ", ".join(f"{name} {share:.0%}" for name, share in sorted(facts["views"].items(), key=lambda v: -v[1]))
     return (
         f"Trained {facts['name']} on {facts['examples']} examples of {facts['intents']} intents in "
         f"{facts['wall_seconds']} s ({facts['cpu_seconds']} CPU-s), peak memory {facts['peak_mb']:.0f} MB.",
         f"What the answers rest on: {shares}.",
         f"Model: {folder}",
+        *([f"{told}: `starfold validate` lists them."] if warnings else []),
     )
 
 

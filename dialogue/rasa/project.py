@@ -67,7 +67,7 @@ def translate(project: Path, report: Report, *, fill: bool = True) -> Translatio
         fill: whether `${NAME}` in endpoints.yml is replaced by the environment's value, or left for bot.yml to name.
 
     Raises:
-        ProjectError: if one of them is no YAML at all.
+        ProjectError: if one of the first two is no YAML at all.
     """
     config = substitute(read_yaml(project / CONFIG, report), report)
     ends, channels = Endpoints(), list[Row]()
@@ -75,8 +75,16 @@ def translate(project: Path, report: Report, *, fill: bool = True) -> Translatio
         endpoints = read_yaml(project / ENDPOINTS, report)
         ends = read_endpoints(substitute(endpoints, report) if fill else endpoints, report)
     if (project / CREDENTIALS).is_file():
-        channels = read_credentials(read_yaml(project / CREDENTIALS, report))
+        channels = _channels(project / CREDENTIALS)
     return _joined(config, data_places(project), ends, channels, report)
+
+
+def _channels(credentials: Path) -> list[Row]:
+    """Rows for credentials.yml. It names channels that are not here yet, so what is wrong with it stops nothing."""
+    try:
+        return read_credentials(read_yaml(credentials, Report()))
+    except ProjectError as unreadable:
+        return [Row(problem.where, CREDENTIALS, "", problem.message, True) for problem in unreadable.problems]
 
 
 def _joined(config: Table, places: list[str], ends: Endpoints, channels: list[Row], report: Report) -> Translation:

@@ -12,6 +12,7 @@ from dialogue.training.nodes import (
     Scalar,
     Table,
     describe,
+    is_empty,
     plain,
     read_entries,
     read_fields,
@@ -43,8 +44,9 @@ def read_responses(section: Node, draft: Draft) -> None:
 
 
 def _read_variation(node: Node, what: str, draft: Draft) -> ResponseVariation:
-    fields = read_fields(node, what, KEYS, draft.report)
-    if isinstance(node, Table) and len(fields) == len(node.entries) and not any(key in fields for key in CONTENT):
+    written = read_fields(node, what, KEYS, draft.report)
+    fields = {key: value for key, value in written.items() if not is_empty(value)}
+    if isinstance(node, Table) and len(written) == len(node.entries) and not any(key in fields for key in CONTENT):
         draft.report.error(node.where, f"{what}: a variation with nothing to say; expected text, image or another part")
     texts = {key: _read_words(fields[key], f"{key} of {what}", draft) for key in TEXTS if key in fields}
     buttons, replies, elements, conditions = (
@@ -66,8 +68,8 @@ def _read_variation(node: Node, what: str, draft: Draft) -> ResponseVariation:
 
 def _read_words(node: Node, what: str, draft: Draft) -> str | None:
     """A text exactly as written, blanks at its ends included; nothing may be said, too."""
-    if isinstance(node, Scalar) and (node.value is None or (isinstance(node.value, str) and not node.text.strip())):
-        return None
+    if isinstance(node, Scalar) and isinstance(node.value, str) and not node.text.strip():
+        return node.text
     found = read_text(node, what, draft.report)
     return node.text if found is not None and isinstance(node, Scalar) else None
 

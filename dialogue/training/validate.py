@@ -29,9 +29,15 @@ def validate_project(project: Path) -> tuple[Problem, ...]:
         config = load_config(project)
     except ProjectError as unreadable:
         return unreadable.problems
+    _, problems = check(config)
+    return in_order([*problems, *check_parts(config)])
+
+
+def check(config: Config) -> tuple[TrainingData, tuple[Problem, ...]]:
+    """A bot's data as far as they can be read, and what is wrong with them or lost of a Rasa project."""
     data, problems = collect_data(config.data_paths)
     lost = [row.warning() for row in config.rows if row.lost]
-    return in_order([*lost, *problems, *check_parts(config), *validate(config, data)])
+    return data, in_order([*lost, *problems, *validate(config, data)])
 
 
 def validate(config: Config, data: TrainingData) -> list[Problem]:

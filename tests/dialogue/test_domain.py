@@ -197,6 +197,7 @@ def test_retrieval_keys_come_from_examples_too(tmp_path: Path) -> None:
         ),
         ("responses: {utter_a: []}", "1:13: response 'utter_a' has no variations"),
         ("responses: {utter_a: [{channel: rest}]}", "a variation with nothing to say"),
+        ("responses: {utter_a: [{text: null}]}", "a variation with nothing to say"),
         ("responses: {utter_a: [{txt: hi}]}", "unknown key 'txt'; did you mean 'text'?"),
         ("responses: {utter_a: [hi]}", "response 'utter_a': expected a mapping, got the text 'hi'"),
         ("responses: {utter_a: [{text: hi, buttons: [{payload: x}]}]}", "a button: the key title is missing"),
@@ -256,7 +257,7 @@ actions:
     domain = domain_of(tmp_path, text)
     assert [domain.intents[name].use_entities for name in ("faq", "a", "b")] == [None, (), None]
     assert domain.forms["asks_as_its_action_says"].required_slots == ()
-    assert [domain.responses[name][0].text for name in ("utter_silent", "utter_pictured")] == [None, None]
+    assert [domain.responses[name][0].text for name in ("utter_silent", "utter_pictured")] == ["", None]
     assert domain.session_expiration_minutes == 60
     _, problems = collect_data([tmp_path])
     (told,) = [str(problem).partition("warning: ")[2] for problem in problems]

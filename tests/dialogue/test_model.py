@@ -225,6 +225,18 @@ def test_duplicates_and_contradictions_do_not_break_training(tmp_path: Path) -> 
     assert model.parse("pizza please soup").intents[0].name == "food"
 
 
+def test_an_intent_with_answers_may_have_examples_of_its_own(tmp_path: Path) -> None:
+    taught = corpus(6)
+    texts = (*taught.texts, "any questions", "please a question", "the questions now")
+    classes = (*taught.classes, "faq", "faq", "faq")
+    made = train_model(config(tmp_path, encoders={"words": "onehot"}, fusion={"tune": "none"}), Corpus(texts, classes))
+    belief = made.parse("questions please")
+    assert belief.top is not None
+    assert belief.top.name == "faq"
+    assert {candidate.name for candidate in belief.responses["faq"]} == {"faq/wifi", "faq/dogs"}
+    check(belief)
+
+
 def test_without_a_fusion_free_answers_cannot_be_ranked(tmp_path: Path) -> None:
     model = trained(tmp_path, corpus(2))
     with pytest.raises(ValueError, match=r"fusion\.tune"):

@@ -143,7 +143,9 @@ def test_a_project_with_mistakes_is_not_trained(project):
 
 def test_what_contradicts_itself_is_learned_both_ways(project):
     (project / "data" / "more.yml").write_text('nlu: [{intent: wait, examples: "- Hello\\n"}]', "utf-8")
-    assert train(project).examples == 21
+    summary = train(project)
+    assert summary.examples == 21
+    assert summary.lines[-1] == "1 warning: `starfold validate` lists them."
     assert mean(project, "hello", "greet") > 0.2
     assert mean(project, "hello", "wait") > 0.2
 

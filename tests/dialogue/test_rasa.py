@@ -419,6 +419,14 @@ def test_endpoints(tmp_path: Path, text: str, name: str, lost: bool) -> None:
     assert any(line.startswith(f"endpoints.yml:2:1: warning: {name}: ") for line in warnings(tmp_path)) == lost
 
 
+def test_credentials_that_cannot_be_read_stop_nothing(tmp_path: Path) -> None:
+    write(tmp_path, credentials="slack: [\n")
+    assert any(
+        line.startswith("credentials.yml:2:1: warning: credentials.yml: not valid YAML") for line in warnings(tmp_path)
+    )
+    assert not any(problem.is_error for problem in validate_project(tmp_path))
+
+
 def test_servers_with_all_options(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("")
     server = """
