@@ -65,7 +65,10 @@ def _version(wanted: bool) -> None:
 
 
 Project = Annotated[
-    Path, typer.Option("--project", "-p", metavar="DIR", callback=_inherited, help="Folder of the bot's bot.yml.")
+    Path,
+    typer.Option(
+        "--project", "-p", metavar="DIR", callback=_inherited, help="Folder of the bot.yml or the Rasa project."
+    ),
 ]
 
 app = typer.Typer(

@@ -27,8 +27,9 @@ class FallbackPolicy(Untrained):
 
     Args:
         steps: the ladder, lowest first, of rephrase, clarify, fall_back and hand_over.
-        action: what to run to fall back.
         candidates: how many intents may be offered.
+        fall_back_action: what runs as the step `fall_back`, and where a message was understood but no policy knows
+            what to do about it.
         name: under which decisions are signed.
 
     Raises:
@@ -39,8 +40,8 @@ class FallbackPolicy(Untrained):
         self,
         *,
         steps: Sequence[str] = ("rephrase", "clarify", "hand_over"),
-        action: str = "action_default_fallback",
         candidates: int = 3,
+        fall_back_action: str = ACTIONS[Kind.FALL_BACK],
         name: str = "fallback",
     ) -> None:
         known = [kind.value for kind in ACTIONS]
@@ -49,8 +50,8 @@ class FallbackPolicy(Untrained):
         if candidates < 1:
             raise ValueError(f"candidates: expected at least 1, got {candidates}")
         self.steps = tuple(steps)
-        self.actions = {**ACTIONS, Kind.FALL_BACK: action}
         self.candidates = candidates
+        self.fall_back_action = fall_back_action
         self.name = name
 
     def decide(self, belief: Belief, state: DialogueState) -> Verdict:
@@ -62,7 +63,7 @@ class FallbackPolicy(Untrained):
         offered = doubt.candidates or _worth_asking(belief, self.candidates)
         if kind is Kind.CLARIFY and not offered:
             kind = Kind.REPHRASE
-        action = self.actions[kind]
+        action = self.fall_back_action if kind is Kind.FALL_BACK else ACTIONS[kind]
         if action in state.rejected:
             return Decision(Kind.LISTEN, LISTEN, 1.0, self.name, f"{action} refused to run")
         reason = f"{doubt.reason}; number {state.failures + 1} in a row" if state.failures else doubt.reason

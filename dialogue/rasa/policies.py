@@ -104,5 +104,5 @@ def _ladder(parts: list[Part], where: Where) -> Node:
     for part in parts:
         action = part.given("core_fallback_action_name") if part.name == "RulePolicy" else {}
         if action and plain(action["core_fallback_action_name"]) != FALLBACK:
-            ladder["action"] = action["core_fallback_action_name"]
+            ladder["fall_back_action"] = action["core_fallback_action_name"]
     return table(where, ladder)

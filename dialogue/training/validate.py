@@ -142,10 +142,12 @@ def _actions(config: Config, domain: Domain) -> Iterator[Problem]:
         place = "endpoints.yml has no action_endpoint" if config.rows else "bot.yml says nothing under actions"
         yield warning(custom[0].where, f"action {custom[0].name!r} is custom, but {place}")
     for number, part in enumerate(config.policies):
-        action = part.options.get("action") if part.type == "fallback" else None
+        action = part.options.get("fall_back_action") if part.type == "fallback" else None
         if isinstance(action, str) and not domain.knows_action(action):
             near = suggestion(action, (*domain.actions, *domain.responses))
-            yield error(config.where("policies", number, "action"), f"action {action!r} is not in the domain{near}")
+            yield error(
+                config.where("policies", number, "fall_back_action"), f"action {action!r} is not in the domain{near}"
+            )
     for slot in domain.slots.values():
         for mapping in slot.mappings:
             if mapping.action is not None and not domain.knows_action(mapping.action):

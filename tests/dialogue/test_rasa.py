@@ -130,7 +130,7 @@ def test_a_whole_project(tmp_path: Path) -> None:
         {"type": "rules"},
         {"type": "memory", "max_history": 7},
         {"type": "confidence", "threshold": 0.6, "margin": 0.1},
-        {"type": "fallback", "steps": ["rephrase", "clarify", "fall_back"], "action": "action_give_up"},
+        {"type": "fallback", "steps": ["rephrase", "clarify", "fall_back"], "fall_back_action": "action_give_up"},
     ]
     assert config.actions is not None
     assert config.actions.model_dump(exclude_defaults=True) == {

@@ -90,7 +90,7 @@ def look(folder: Path) -> None:
         assert Path(problem.where.file).is_relative_to(folder)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_values_of_another_kind(tmp_path: Path, data: st.DataObject) -> None:
     lay(tmp_path)
@@ -103,7 +103,7 @@ def test_values_of_another_kind(tmp_path: Path, data: st.DataObject) -> None:
     look(tmp_path)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_bytes(tmp_path: Path, data: st.DataObject) -> None:
     lay(tmp_path)

@@ -155,7 +155,10 @@ def test_an_unknown_name_is_told_once(tmp_path: Path) -> None:
 
 def test_the_fallback_action_is_known(tmp_path: Path) -> None:
     config = Config(
-        policies=[PolicyPart(type="rules"), PolicyPart.model_validate({"type": "fallback", "action": "utter_by"})]
+        policies=[
+            PolicyPart(type="rules"),
+            PolicyPart.model_validate({"type": "fallback", "fall_back_action": "utter_by"}),
+        ]
     )
     (line,) = found(tmp_path, BOT, config)
     assert line.endswith("action 'utter_by' is not in the domain; did you mean 'utter_bye'?")

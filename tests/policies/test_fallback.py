@@ -78,7 +78,9 @@ def test_own_ladder():
     assert decide(Kind.REPHRASE, 1, steps=["rephrase", "fall_back"]).kind is Kind.FALL_BACK
 
 
-def test_to_fall_back_is_any_action():
-    assert decide(Kind.FALL_BACK, 0).action == "action_default_fallback"
-    assert decide(Kind.FALL_BACK, 0, action="action_give_up").action == "action_give_up"
-    assert decide(Kind.REPHRASE, 0, action="action_give_up").action == "action_rephrase"
+def test_what_is_done_where_no_policy_knows_anything_can_be_chosen():
+    policy = FallbackPolicy(fall_back_action="utter_no_idea")
+    decision = policy.decide(belief(("greet", 0.9)), state(said("greet")))
+    assert (decision.kind, decision.action) == (Kind.FALL_BACK, "utter_no_idea")
+    refused = state(said("greet"), rejected=frozenset({"utter_no_idea"}))
+    assert policy.decide(belief(("greet", 0.9)), refused).kind is Kind.LISTEN
