@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
+from threading import Lock
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +20,37 @@ from encoders.bert_weights import POSITIONS, TYPES, Architecture
 from encoders.features import FloatArray
 from encoders.storage import map_arrays, write_arrays
 
-FILE = "embeddings.safetensors"
+FILE, WORDS_FILE = "embeddings.safetensors", "words.int8"
 CHUNK = 8192
+
+
+class WordRows:
+    """The int8 rows [V, E] of a vocabulary in a file; only those asked for are read. Several threads may ask.
+
+    A memory map would read as little, but the system maps a stretch of pages around each: with the scattered words of
+    a few hundred texts, the whole of 100 MB.
+    """
+
+    def __init__(self, file: IO[bytes], width: int) -> None:
+        self._descriptor, self._width, self._lock = os.dup(file.fileno()), width, Lock()
+        weakref.finalize(self, os.close, self._descriptor)
+
+    def __call__(self, ids: NDArray[np.int64]) -> NDArray[np.int8]:
+        """Rows [B, S, E] of ids [B, S]."""
+        distinct, place = np.unique(ids, return_inverse=True)
+        with self._lock:
+            found = b"".join(self._row(int(i)) for i in distinct)
+        return np.frombuffer(found, np.int8).reshape(-1, self._width)[place.reshape(ids.shape)]
+
+    def save(self, file: Path) -> None:
+        """Write all rows into a file of their own."""
+        with self._lock, file.open("wb") as out, os.fdopen(os.dup(self._descriptor), "rb") as rows:
+            rows.seek(0)
+            shutil.copyfileobj(rows, out)
+
+    def _row(self, i: int) -> bytes:
+        os.lseek(self._descriptor, i * self._width, os.SEEK_SET)
+        return os.read(self._descriptor, self._width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,41 +63,43 @@ class Embeddings:
         positions: [P, E] float32, position plus type 0.
     """
 
-    words: NDArray[np.int8]
+    words: WordRows
     scales: FloatArray
     positions: FloatArray
 
     def __call__(self, ids: NDArray[np.int64]) -> FloatArray:
         """Summed embeddings [B, S, E] of ids [B, S]."""
-        words: FloatArray = self.words[ids] * self.scales[ids][..., None]
+        words: FloatArray = self.words(ids) * self.scales[ids][..., None]
         words += self.positions[: ids.shape[1]]
         return words
 
     @classmethod
     def of(cls, architecture: Architecture, tensors: Mapping[str, FloatArray], words: Iterable[FloatArray]) -> Self:
-        """Quantise the tables of an encoder; `words` are its word embeddings, a stretch of rows at a time.
-
-        The rows go to a temporary file: of a large vocabulary a bot's texts only ever touch a few thousand.
-        """
+        """Quantise the tables of an encoder; `words` are its word embeddings, a stretch of rows at a time."""
         scales: list[FloatArray] = []
-        with TemporaryFile() as file:
+        with TemporaryFile(buffering=0) as file:
             for chunk in words:
                 found, rows = quantise_rows(chunk)
                 scales.append(found)
                 file.write(rows.data)
-            file.flush()
-            kept = np.memmap(file, np.int8, "r", shape=(sum(map(len, scales)), architecture.embedding))
+            kept = WordRows(file, architecture.embedding)
         positions = tensors[POSITIONS][architecture.first_position :] + tensors[TYPES][0]
-        return cls(np.asarray(kept), np.concatenate(scales), positions)
+        return cls(kept, np.concatenate(scales), positions)
 
     def save(self, folder: Path) -> None:
-        """Write embeddings.safetensors."""
-        write_arrays(folder / FILE, {"words": self.words, "scales": self.scales, "positions": self.positions})
+        """Write embeddings.safetensors and words.int8."""
+        write_arrays(folder / FILE, {"scales": self.scales, "positions": self.positions})
+        self.words.save(folder / WORDS_FILE)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Map what `save` wrote into memory. Raises `ValueError` when the file is missing or damaged."""
-        return cls(**map_arrays(folder / FILE, "words", "scales", "positions"))
+        """Open what `save` wrote. Raises `ValueError` naming the file that is missing or damaged."""
+        arrays = map_arrays(folder / FILE, "scales", "positions")
+        file, width = folder / WORDS_FILE, arrays["positions"].shape[1]
+        if not file.is_file() or file.stat().st_size != len(arrays["scales"]) * width:
+            raise ValueError(f"{file} is missing or damaged: expected {len(arrays['scales'])} rows of {width} bytes")
+        with file.open("rb") as stream:
+            return cls(WordRows(stream, width), **arrays)
 
 
 def chunks(words: FloatArray) -> Iterable[FloatArray]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from encoders.bert_lower import LowerStates
 from encoders.features import Features, FloatArray, Utterance, word_mask
 
-CHUNK = 1024  # texts encoded, and committed, at a time
+CHUNK = 256  # texts encoded, and committed, at a time
 SCHEMA = (
     "CREATE TABLE IF NOT EXISTS features (number INTEGER PRIMARY KEY, key BLOB UNIQUE NOT NULL, value BLOB NOT NULL)"
 )

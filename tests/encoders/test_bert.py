@@ -170,7 +170,7 @@ def test_unknown_names_and_empty_folders(tmp_path: Path, monkeypatch: pytest.Mon
         find(str(tmp_path))
 
 
-@pytest.mark.parametrize("file", ["bert.json", "tokenizer.json", "model.onnx", "embeddings.safetensors"])
+@pytest.mark.parametrize("file", ["bert.json", "tokenizer.json", "model.onnx", "embeddings.safetensors", "words.int8"])
 @pytest.mark.parametrize("damage", ["missing", "truncated", "garbage"])
 def test_damaged_files_are_named(file: str, damage: str, tiny: dict[str, Path], tmp_path: Path) -> None:
     made(tiny["bert"]).save(tmp_path)
