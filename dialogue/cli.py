@@ -208,13 +208,52 @@ def measure_nlu(
     from dialogue.console import console, metrics
     from dialogue.training.evaluate import evaluate_nlu
 
-    if json is not None and not json.absolute().parent.is_dir():
-        raise typer.BadParameter(f"no folder {json.parent}", param_hint="--json")
+    _check_folder(json, "--json")
     with console(stderr=True).status("training and measuring"):
         numbers = evaluate_nlu(train=train, test=test, valid=valid, valid_oos=valid_oos, oos=oos, project=project)
     console().print(metrics(numbers))
     if json is not None:
         _write_json(json, numbers)
+
+
+@measurements.command("stories")
+def measure_stories(
+    project: Project = HERE,
+    stories: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, metavar="PATH", help="File or folder of test stories; may be repeated."),
+    ] = None,
+    e2e: Annotated[bool, typer.Option("--e2e", help="Have the texts read; intents and entities count too.")] = False,
+    out: Annotated[Path | None, typer.Option(file_okay=False, metavar="DIR", help="Where failed stories go.")] = None,
+    json: Annotated[Path | None, typer.Option(dir_okay=False, metavar="OUT", help="Also write the numbers.")] = None,
+) -> None:
+    """Replay test stories: test_*.yml under the project's data and tests/.
+
+    A story fails if any action is predicted otherwise. Actions and forms are not executed, and without --e2e the
+    annotated intents are taken as they are, so neither an action server nor a model is needed. Failed stories are
+    written to failed_test_stories.yml.
+    """
+    from dialogue.console import log
+    from dialogue.story_tests import FAILED, run_test_stories, write_failed
+
+    _check_folder(json, "--json")
+    log(traces=False)
+    results = run_test_stories(project, files=stories or (), e2e=e2e)
+    numbers = results.numbers()
+    if json is not None:
+        _write_json(json, numbers)
+    told = f"{numbers['passed']} of {_stories(numbers['stories'])} passed, "
+    told += f"{numbers['actions_right']} of {_count(numbers['actions'], 'action')} right"
+    target = (out or project / ".starfold") / FAILED
+    if not results.failed:
+        target.unlink(missing_ok=True)
+        typer.echo(told)
+        return
+    write_failed(results, target)
+    for one in results.failed:
+        typer.echo(f"{one.story.where}: failed: {one.story.name}", err=True)
+    typer.echo(f"{told}; the failed ones are in {target}", err=True)
+    raise typer.Exit(StarfoldError.exit_code)
 
 
 def main() -> None:
@@ -271,6 +310,15 @@ def _write_json(file: Path, numbers: Mapping[str, Any]) -> None:
     from dialogue.channels.jsonl import dumps
 
     file.write_text(dumps(dict(numbers), indent=2) + "\n", encoding="utf-8")
+
+
+def _check_folder(file: Path | None, option: str) -> None:
+    if file is not None and not file.absolute().parent.is_dir():
+        raise typer.BadParameter(f"no folder {file.parent}", param_hint=option)
+
+
+def _stories(number: int) -> str:
+    return "1 story" if number == 1 else f"{number} stories"
 
 
 def _count(number: int, what: str) -> str:

@@ -23,7 +23,7 @@ CONVERSATION = (
     ("dialogue.tracker",),
     ("dialogue.extraction", "dialogue.responses", "dialogue.understanding"),
     ("dialogue.actions",),
-    ("dialogue.engine", "dialogue.store"),
+    ("dialogue.engine", "dialogue.replay", "dialogue.store"),
     ("dialogue.bot",),
     ("dialogue.channels",),
     ("dialogue.cli",),
@@ -37,7 +37,10 @@ LEARNING = (
     ("dialogue.model",),
     ("dialogue.config", "dialogue.plugins", "dialogue.training"),
     ("dialogue.project",),
-    ("dialogue.console", "dialogue.doctor", "dialogue.scaffold", "dialogue.training.evaluate"),
+    (
+        *("dialogue.console", "dialogue.doctor", "dialogue.scaffold", "dialogue.story_tests"),
+        "dialogue.training.evaluate",
+    ),
     ("dialogue.cli",),
     ("dialogue.__main__",),
 )
@@ -60,7 +63,7 @@ HOMES = {
 }
 HEAVY = {*HOMES, "torch", "numpy", "scipy"} - {"typer"}
 # What a turn is worked out from reaches no file, socket, process, thread or environment.
-PURE = ("dialogue.engine", "dialogue.tracker", "policies.chain")
+PURE = ("dialogue.engine", "dialogue.replay", "dialogue.tracker", "policies.chain")
 OUTSIDE = {
     *("asyncio", "ftplib", "http", "io", "multiprocessing", "os", "select", "shutil", "signal", "smtplib", "socket"),
     *("sqlite3", "ssl", "subprocess", "tempfile", "threading", "urllib", "concurrent", "httpx", "requests"),
