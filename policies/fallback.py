@@ -28,6 +28,8 @@ class FallbackPolicy(Untrained):
     Args:
         steps: the ladder, lowest first, of rephrase, clarify, fall_back and hand_over.
         candidates: how many intents may be offered.
+        fall_back_action: what runs as the step `fall_back`, and where a message was understood but no policy knows
+            what to do about it.
         name: under which decisions are signed.
 
     Raises:
@@ -39,6 +41,7 @@ class FallbackPolicy(Untrained):
         *,
         steps: Sequence[str] = ("rephrase", "clarify", "hand_over"),
         candidates: int = 3,
+        fall_back_action: str = ACTIONS[Kind.FALL_BACK],
         name: str = "fallback",
     ) -> None:
         known = [kind.value for kind in ACTIONS]
@@ -48,6 +51,7 @@ class FallbackPolicy(Untrained):
             raise ValueError(f"candidates: expected at least 1, got {candidates}")
         self.steps = tuple(steps)
         self.candidates = candidates
+        self.fall_back_action = fall_back_action
         self.name = name
 
     def decide(self, belief: Belief, state: DialogueState) -> Verdict:
@@ -59,10 +63,11 @@ class FallbackPolicy(Untrained):
         offered = doubt.candidates or _worth_asking(belief, self.candidates)
         if kind is Kind.CLARIFY and not offered:
             kind = Kind.REPHRASE
-        if ACTIONS[kind] in state.rejected:
-            return Decision(Kind.LISTEN, LISTEN, 1.0, self.name, f"{ACTIONS[kind]} refused to run")
+        action = self.fall_back_action if kind is Kind.FALL_BACK else ACTIONS[kind]
+        if action in state.rejected:
+            return Decision(Kind.LISTEN, LISTEN, 1.0, self.name, f"{action} refused to run")
         reason = f"{doubt.reason}; number {state.failures + 1} in a row" if state.failures else doubt.reason
-        return Decision(kind, ACTIONS[kind], doubt.confidence, self.name, reason, self._offer(kind, offered))
+        return Decision(kind, action, doubt.confidence, self.name, reason, self._offer(kind, offered))
 
     def _climb(self, kind: Kind, failures: int) -> Kind:
         """The doubt's own kind or, if higher, the ladder's step after so many failures.

@@ -63,8 +63,9 @@ class Point:
 
     @property
     def detail(self) -> int:
-        """How much the point asks for besides its moves: entities, slots, a form."""
-        return sum(len(step.entities) for step in self.past) + len(self.slots) + self.says_form
+        """How much the point asks for besides its moves: entities, slots, a form, the start of a conversation."""
+        entities = sum(len(step.entities) for step in self.past)
+        return entities + len(self.slots) + self.says_form + self.story.conversation_start
 
 
 def base_intent(name: str) -> str:

@@ -76,3 +76,11 @@ def test_a_ladder_of_other_steps_is_refused(steps):
 
 def test_own_ladder():
     assert decide(Kind.REPHRASE, 1, steps=["rephrase", "fall_back"]).kind is Kind.FALL_BACK
+
+
+def test_what_is_done_where_no_policy_knows_anything_can_be_chosen():
+    policy = FallbackPolicy(fall_back_action="utter_no_idea")
+    decision = policy.decide(belief(("greet", 0.9)), state(said("greet")))
+    assert (decision.kind, decision.action) == (Kind.FALL_BACK, "utter_no_idea")
+    refused = state(said("greet"), rejected=frozenset({"utter_no_idea"}))
+    assert policy.decide(belief(("greet", 0.9)), refused).kind is Kind.LISTEN
