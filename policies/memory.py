@@ -13,15 +13,15 @@ from policies.history import (
     Move,
     Point,
     base_intent,
-    is_user,
     moves,
     plain,
     points,
+    recent,
     slots_match,
 )
 from policies.storage import load_stories, save_stories
 from policies.suffixes import Suffixes
-from policies.types import Belief, DialogueState, Pass, Story, StoryStep, Turn, Verdict
+from policies.types import Belief, DialogueState, Pass, Story, Turn, Verdict
 
 FILE = "stories.json"
 
@@ -63,7 +63,7 @@ class MemoryPolicy:
             self.intents_ |= {base_intent(step.intent) for step in story.steps if step.intent is not None}
             self.texts_ |= {plain(step.text) for step in story.steps if step.text is not None}
             for point in points(story):
-                past = self._recent(point.past)
+                past = recent(point.past, self.max_history)
                 self.points_.add(past, (len(past), point))
         return self
 
@@ -91,11 +91,6 @@ class MemoryPolicy:
     def load(self, folder: Path) -> Self:
         """Read what `save` wrote. Raises `ValueError` naming a damaged file."""
         return self.fit(load_stories(folder / FILE))
-
-    def _recent(self, past: tuple[StoryStep, ...]) -> tuple[StoryStep, ...]:
-        """The steps from the user's `max_history`-th last on; all, when there are fewer."""
-        said = [index for index, step in enumerate(past) if is_user(step)]
-        return past[said[-self.max_history] :] if len(said) > self.max_history else past
 
     def _knows(self, turn: Turn) -> bool:
         """Whether some story has such a turn."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from typing_extensions import Self
@@ -57,8 +57,18 @@ class RulePolicy:
 
     def point(self, state: DialogueState) -> Point | None:
         """The place of the rule that applies; None where none does."""
-        history = moves(state.turns[-self.turns_ :])
-        return max(self._applying(history, state), key=lambda point: (len(point.past), point.detail), default=None)
+        return most_exact(self.applying(state))
+
+    def applying(self, state: DialogueState) -> Iterator[Point]:
+        """The places of all rules that apply, in the order of the rules."""
+        for point in self.points_.ending(moves(state.turns[-self.turns_ :])):
+            if (
+                point.action not in state.rejected
+                and (not point.says_form or point.form == state.active_form)
+                and not (point.story.conversation_start and state.started)
+                and slots_match(point.slots, state)
+            ):
+                yield point
 
     def save(self, folder: Path) -> None:
         """Write the rules, and the stories that matter to them, as JSON."""
@@ -67,16 +77,6 @@ class RulePolicy:
     def load(self, folder: Path) -> Self:
         """Read what `save` wrote. Raises `ValueError` naming a damaged file."""
         return self.fit(load_stories(folder / FILE))
-
-    def _applying(self, history: Sequence[Move], state: DialogueState) -> Iterator[Point]:
-        for point in self.points_.ending(history):
-            if (
-                point.action not in state.rejected
-                and (not point.says_form or point.form == state.active_form)
-                and not (point.story.conversation_start and state.started)
-                and slots_match(point.slots, state)
-            ):
-                yield point
 
     def _verdict(self, point: Point, belief: Belief, state: DialogueState) -> Verdict:
         form = state.active_form
@@ -90,6 +90,11 @@ class RulePolicy:
     def _leaves(self, form: str, history: Sequence[Move]) -> bool:
         before, last = history[-2:]
         return any((form, key, last.action) in self.left_ for key in before.keys)
+
+
+def most_exact(applying: Iterable[Point]) -> Point | None:
+    """The longest of several places, then the one that asks for more, then the first; None of none."""
+    return max(applying, key=lambda point: (len(point.past), point.detail), default=None)
 
 
 def _left(story: Story) -> Iterator[tuple[str, str, str]]:
