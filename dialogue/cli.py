@@ -177,6 +177,23 @@ def validate(project: Project = HERE) -> None:
 
 
 @app.command()
+def visualize(
+    project: Project = HERE,
+    out: Annotated[Path, typer.Option(dir_okay=False, metavar="FILE", help="Where to.")] = Path("graph.html"),
+) -> None:
+    """Draw stories and rules as a graph: one HTML page that needs nothing else."""
+    from dialogue.config import load_config
+    from dialogue.graph_page import graph_page
+    from dialogue.training.data import read_data
+
+    _check_folder(out, "--out")
+    config = load_config(project)
+    stories = read_data(config.data_paths).stories
+    out.write_text(graph_page(config.name, stories, project), encoding="utf-8")
+    typer.echo(f"wrote {out}")
+
+
+@app.command()
 def doctor(project: Project = HERE) -> None:
     """Check that a bot can run here: packages, weights, store, model."""
     from dialogue.console import console

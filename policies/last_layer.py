@@ -30,7 +30,7 @@ UNIT = float(np.log1p(1 / LEAST))
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What calibration finds: `noise`, a variance; `sharpness`, an inverse temperature; `doubt`, times all variances."""
+    """What calibration finds: `noise`, a variance; `sharpness`, an inverse temperature; `doubt`, on all variances."""
 
     noise: float = 0.03
     sharpness: float = 1.0

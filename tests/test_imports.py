@@ -38,8 +38,8 @@ LEARNING = (
     ("dialogue.config", "dialogue.plugins", "dialogue.training"),
     ("dialogue.project",),
     (
-        *("dialogue.console", "dialogue.doctor", "dialogue.scaffold", "dialogue.story_tests"),
-        "dialogue.training.evaluate",
+        *("dialogue.console", "dialogue.doctor", "dialogue.scaffold", "dialogue.training.evaluate"),
+        *("dialogue.graph", "dialogue.graph_page", "dialogue.story_tests"),
     ),
     ("dialogue.cli",),
     ("dialogue.__main__",),
