@@ -273,6 +273,45 @@ def measure_stories(
     raise typer.Exit(StarfoldError.exit_code)
 
 
+@measurements.command("e2e")
+def measure_e2e(
+    cases: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PATH]...", help="Files or folders of test cases; file.yml::name for one of them."),
+    ] = None,
+    project: Project = HERE,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first that fails.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", dir_okay=False, metavar="FILE", help="Where results go.")
+    ] = None,
+) -> None:
+    """Hold the conversations of test cases (fixtures, test_cases) with the bot, its actions executed.
+
+    Looks in the project's tests/; results are written to tests/e2e_results.yml.
+    """
+    from dialogue.console import log, progress
+    from dialogue.e2e import RESULTS, open_test_bot, read_cases, run_cases, write_results
+
+    _check_folder(out, "--out")
+    log(traces=False)
+    found = read_cases(project, cases or ())
+    with progress() as report:
+        bot, store, domain = open_test_bot(project, progress=report)
+    results = []
+    with contextlib.closing(bot):
+        for result in run_cases(found, bot, store, domain, fail_fast=fail_fast):
+            results.append(result)
+            if not result.passed:
+                typer.echo(
+                    "\n".join([f"{result.case.where}: failed: {result.case.name}", *result.difference]), err=True
+                )
+    write_results(results, out or project / "tests" / RESULTS)
+    failed = sum(not result.passed for result in results)
+    typer.echo(f"{len(results) - failed} of {_count(len(found), 'test case')} passed", err=bool(failed))
+    if failed:
+        raise typer.Exit(StarfoldError.exit_code)
+
+
 def main() -> None:
     """Entry point of the command."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait for work leave the cores to others
