@@ -142,6 +142,21 @@ def chat(
 
 
 @app.command()
+def interactive(project: Project = HERE) -> None:
+    """Talk to the bot and correct what it understood and does next. Ctrl-D ends: story and examples can be kept."""
+    from dialogue.channels.ask import asker
+    from dialogue.channels.terminal import line_editor
+    from dialogue.console import log, progress
+    from dialogue.interactive import learn_interactively
+    from dialogue.project import train as train_project
+
+    log(traces=False)
+    with progress() as report:
+        train_project(project, progress=report)
+    learn_interactively(project, asker(line_editor(project / ".starfold" / "interactive_history")), typer.echo)
+
+
+@app.command()
 def parse(
     text: Annotated[str, typer.Argument(help="A message.")],
     project: Project = HERE,

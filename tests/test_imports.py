@@ -39,7 +39,7 @@ LEARNING = (
     ("dialogue.project",),
     (
         *("dialogue.console", "dialogue.doctor", "dialogue.scaffold", "dialogue.training.evaluate"),
-        *("dialogue.e2e", "dialogue.graph", "dialogue.graph_page", "dialogue.story_tests"),
+        *("dialogue.e2e", "dialogue.graph", "dialogue.graph_page", "dialogue.interactive", "dialogue.story_tests"),
     ),
     ("dialogue.cli",),
     ("dialogue.__main__",),
