@@ -155,6 +155,21 @@ def chat(
 
 
 @app.command()
+def interactive(project: Project = HERE) -> None:
+    """Talk to the bot and correct what it understood and does next. Ctrl-D ends: story and examples can be kept."""
+    from dialogue.channels.ask import asker
+    from dialogue.channels.terminal import line_editor
+    from dialogue.console import log, progress
+    from dialogue.interactive import learn_interactively
+    from dialogue.project import train as train_project
+
+    log(traces=False)
+    with progress() as report:
+        train_project(project, progress=report)
+    learn_interactively(project, asker(line_editor(project / ".starfold" / "interactive_history")), typer.echo)
+
+
+@app.command()
 def parse(
     text: Annotated[str, typer.Argument(help="A message.")],
     project: Project = HERE,
@@ -194,6 +209,23 @@ def validate(project: Project = HERE) -> None:
 
 
 @app.command()
+def visualize(
+    project: Project = HERE,
+    out: Annotated[Path, typer.Option(dir_okay=False, metavar="FILE", help="Where to.")] = Path("graph.html"),
+) -> None:
+    """Draw stories and rules as a graph: one HTML page that needs nothing else."""
+    from dialogue.config import load_config
+    from dialogue.graph_page import graph_page
+    from dialogue.training.data import read_data
+
+    _check_folder(out, "--out")
+    config = load_config(project)
+    stories = read_data(config.data_paths).stories
+    out.write_text(graph_page(config.name, stories, project), encoding="utf-8")
+    typer.echo(f"wrote {out}")
+
+
+@app.command()
 def doctor(project: Project = HERE) -> None:
     """Check that a bot can run here: packages, weights, store, model."""
     from dialogue.console import console
@@ -225,13 +257,91 @@ def measure_nlu(
     from dialogue.console import console, metrics
     from dialogue.training.evaluate import evaluate_nlu
 
-    if json is not None and not json.absolute().parent.is_dir():
-        raise typer.BadParameter(f"no folder {json.parent}", param_hint="--json")
+    _check_folder(json, "--json")
     with console(stderr=True).status("training and measuring"):
         numbers = evaluate_nlu(train=train, test=test, valid=valid, valid_oos=valid_oos, oos=oos, project=project)
     console().print(metrics(numbers))
     if json is not None:
         _write_json(json, numbers)
+
+
+@measurements.command("stories")
+def measure_stories(
+    project: Project = HERE,
+    stories: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, metavar="PATH", help="File or folder of test stories; may be repeated."),
+    ] = None,
+    e2e: Annotated[bool, typer.Option("--e2e", help="Have the texts read; intents and entities count too.")] = False,
+    out: Annotated[Path | None, typer.Option(file_okay=False, metavar="DIR", help="Where failed stories go.")] = None,
+    json: Annotated[Path | None, typer.Option(dir_okay=False, metavar="OUT", help="Also write the numbers.")] = None,
+) -> None:
+    """Replay test stories: test_*.yml under the project's data and tests/.
+
+    A story fails if any action is predicted otherwise. Actions and forms are not executed, and without --e2e the
+    annotated intents are taken as they are, so neither an action server nor a model is needed. Failed stories are
+    written to failed_test_stories.yml.
+    """
+    from dialogue.console import log
+    from dialogue.story_tests import FAILED, run_test_stories, write_failed
+
+    _check_folder(json, "--json")
+    log(traces=False)
+    results = run_test_stories(project, files=stories or (), e2e=e2e)
+    numbers = results.numbers()
+    if json is not None:
+        _write_json(json, numbers)
+    told = f"{numbers['passed']} of {_stories(numbers['stories'])} passed, "
+    told += f"{numbers['actions_right']} of {_count(numbers['actions'], 'action')} right"
+    target = (out or project / ".starfold") / FAILED
+    if not results.failed:
+        target.unlink(missing_ok=True)
+        typer.echo(told)
+        return
+    write_failed(results, target)
+    for one in results.failed:
+        typer.echo(f"{one.story.where}: failed: {one.story.name}", err=True)
+    typer.echo(f"{told}; the failed ones are in {target}", err=True)
+    raise typer.Exit(StarfoldError.exit_code)
+
+
+@measurements.command("e2e")
+def measure_e2e(
+    cases: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PATH]...", help="Files or folders of test cases; file.yml::name for one of them."),
+    ] = None,
+    project: Project = HERE,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first that fails.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", dir_okay=False, metavar="FILE", help="Where results go.")
+    ] = None,
+) -> None:
+    """Hold the conversations of test cases (fixtures, test_cases) with the bot, its actions executed.
+
+    Looks in the project's tests/; results are written to tests/e2e_results.yml.
+    """
+    from dialogue.console import log, progress
+    from dialogue.e2e import RESULTS, open_test_bot, read_cases, run_cases, write_results
+
+    _check_folder(out, "--out")
+    log(traces=False)
+    found = read_cases(project, cases or ())
+    with progress() as report:
+        bot, store, domain = open_test_bot(project, progress=report)
+    results = []
+    with contextlib.closing(bot):
+        for result in run_cases(found, bot, store, domain, fail_fast=fail_fast):
+            results.append(result)
+            if not result.passed:
+                typer.echo(
+                    "\n".join([f"{result.case.where}: failed: {result.case.name}", *result.difference]), err=True
+                )
+    write_results(results, out or project / "tests" / RESULTS)
+    failed = sum(not result.passed for result in results)
+    typer.echo(f"{len(results) - failed} of {_count(len(found), 'test case')} passed", err=bool(failed))
+    if failed:
+        raise typer.Exit(StarfoldError.exit_code)
 
 
 def main() -> None:
@@ -288,6 +398,15 @@ def _write_json(file: Path, numbers: Mapping[str, Any]) -> None:
     from dialogue.channels.jsonl import dumps
 
     file.write_text(dumps(dict(numbers), indent=2) + "\n", encoding="utf-8")
+
+
+def _check_folder(file: Path | None, option: str) -> None:
+    if file is not None and not file.absolute().parent.is_dir():
+        raise typer.BadParameter(f"no folder {file.parent}", param_hint=option)
+
+
+def _stories(number: int) -> str:
+    return "1 story" if number == 1 else f"{number} stories"
 
 
 def _count(number: int, what: str) -> str:

@@ -129,7 +129,7 @@ class Store(Section):
     )
 
 
-DEFAULT_POLICIES = ("forms", "rules", "memory", "confidence", "fallback")
+DEFAULT_POLICIES = ("forms", "rules", "memory", "transformer", "confidence", "fallback")
 
 
 class Config(Section):

@@ -16,6 +16,7 @@ BUILT_IN: Mapping[str, str] = {
     "rules": "policies.rules:RulePolicy",
     "forms": "policies.forms:FormPolicy",
     "memory": "policies.memory:MemoryPolicy",
+    "transformer": "policies.transformer:TransformerPolicy",
     "confidence": "policies.confidence:ConfidencePolicy",
     "fallback": "policies.fallback:FallbackPolicy",
 }

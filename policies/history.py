@@ -38,6 +38,7 @@ class Point:
         slots: what the story says of slots at this place.
         form: the form the story has in charge here, None when there is none.
         says_form: whether the story says anything about forms before this place.
+        place: file:line:column of the step that says so; for listening, of the step before.
     """
 
     story: Story
@@ -46,6 +47,7 @@ class Point:
     slots: Mapping[str, Any]
     form: str | None
     says_form: bool
+    place: str = ""
 
     @property
     def where(self) -> str:
@@ -63,8 +65,9 @@ class Point:
 
     @property
     def detail(self) -> int:
-        """How much the point asks for besides its moves: entities, slots, a form."""
-        return sum(len(step.entities) for step in self.past) + len(self.slots) + self.says_form
+        """How much the point asks for besides its moves: entities, slots, a form, the start of a conversation."""
+        entities = sum(len(step.entities) for step in self.past)
+        return entities + len(self.slots) + self.says_form + self.story.conversation_start
 
 
 def base_intent(name: str) -> str:
@@ -124,7 +127,9 @@ def points(story: Story) -> Iterator[Point]:
             return
         choice = _choice(story, past, step)
         if choice is not None:
-            yield Point(story, tuple(past), choice, dict(slots), form, says_form)
+            acts = step is not None and step.action is not None
+            place = step.where if step is not None and acts else past[-1].where
+            yield Point(story, tuple(past), choice, dict(slots), form, says_form, place)
         if step is None:
             return
         slots |= step.slots
@@ -132,6 +137,12 @@ def points(story: Story) -> Iterator[Point]:
             form, says_form = step.active_form, True
         if is_user(step) or step.action not in (None, LISTEN):
             past.append(step)
+
+
+def recent(past: tuple[StoryStep, ...], turns: int) -> tuple[StoryStep, ...]:
+    """The steps from the user's last `turns` on; all, when there are fewer."""
+    said = [index for index, step in enumerate(past) if is_user(step)]
+    return past[said[-turns] :] if len(said) > turns else past
 
 
 def _choice(story: Story, past: Sequence[StoryStep], step: StoryStep | None) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,16 +13,15 @@ from policies.history import (
     Move,
     Point,
     base_intent,
-    ends_with,
-    is_user,
     moves,
     plain,
     points,
+    recent,
     slots_match,
-    step_key,
 )
 from policies.storage import load_stories, save_stories
-from policies.types import Belief, DialogueState, Pass, Story, StoryStep, Turn, Verdict
+from policies.suffixes import Suffixes
+from policies.types import Belief, DialogueState, Pass, Story, Turn, Verdict
 
 FILE = "stories.json"
 
@@ -37,30 +35,36 @@ class MemoryPolicy:
     several stories fit, the longest wins, then the one that asks for more entities and slots, then the one written
     first.
 
+    Without `augmented` nothing is forgotten or looked past: the conversation's last `max_history` user turns, or all
+    of it when it is shorter, must be the story's.
+
     Args:
         max_history: user turns of a story that must fit.
+        augmented: whether older turns may be forgotten and unknown ones looked past.
         name: under which decisions are signed.
 
     Raises:
         ValueError: if `max_history` is less than 1.
     """
 
-    def __init__(self, *, max_history: int = 5, name: str = "memory") -> None:
+    def __init__(self, *, max_history: int = 5, augmented: bool = True, name: str = "memory") -> None:
         if max_history < 1:
             raise ValueError(f"max_history: expected at least 1 turn, got {max_history}")
         self.max_history = max_history
+        self.augmented = augmented
         self.name = name
 
     def fit(self, stories: Sequence[Story], *, seed: int = 0) -> Self:
         """Remember the stories, not the rules; nothing is random here."""
         self.stories_ = tuple(story for story in stories if not story.is_rule)
         self.intents_, self.texts_ = set[str](), set[str]()
-        self.points_: dict[str, list[tuple[tuple[StoryStep, ...], Point]]] = defaultdict(list)
+        self.points_: Suffixes[tuple[int, Point]] = Suffixes()
         for story in self.stories_:
             self.intents_ |= {base_intent(step.intent) for step in story.steps if step.intent is not None}
             self.texts_ |= {plain(step.text) for step in story.steps if step.text is not None}
             for point in points(story):
-                self.points_[step_key(point.past[-1])].append((self._recent(point.past), point))
+                past = recent(point.past, self.max_history)
+                self.points_.add(past, (len(past), point))
         return self
 
     def decide(self, belief: Belief, state: DialogueState) -> Verdict:
@@ -70,11 +74,11 @@ class MemoryPolicy:
         last = state.turns[-1]
         if not self._knows(last):
             return Pass("no story knows this turn")
-        history = moves(turn for turn in state.turns if self._knows(turn))
+        history = self._remembered(state.turns)
         fitting = [
-            (len(past), point.detail, -index, point)
-            for index, (past, point) in enumerate(self._indexed(history[-1]))
-            if self._fits(past, point, history, state)
+            (length, point.detail, -index, point)
+            for index, (length, point) in enumerate(self.points_.ending(history))
+            if (self.augmented or length == len(history)) and _holds(point, state)
         ]
         if not fitting:
             return Pass("no story goes like this")
@@ -88,23 +92,18 @@ class MemoryPolicy:
         """Read what `save` wrote. Raises `ValueError` naming a damaged file."""
         return self.fit(load_stories(folder / FILE))
 
-    def _recent(self, past: tuple[StoryStep, ...]) -> tuple[StoryStep, ...]:
-        """The steps from the user's `max_history`-th last on; all, when there are fewer."""
-        said = [index for index, step in enumerate(past) if is_user(step)]
-        return past[said[-self.max_history] :] if len(said) > self.max_history else past
-
     def _knows(self, turn: Turn) -> bool:
         """Whether some story has such a turn."""
         by_intent = base_intent(turn.intent or NOT_UNDERSTOOD) in self.intents_
         return by_intent or (turn.text is not None and plain(turn.text) in self.texts_)
 
-    def _indexed(self, last: Move) -> list[tuple[tuple[StoryStep, ...], Point]]:
-        return [entry for key in last.keys for entry in self.points_.get(key, ())]
+    def _remembered(self, turns: Sequence[Turn]) -> list[Move]:
+        """The moves a story must account for."""
+        if self.augmented:
+            return moves(turn for turn in turns if self._knows(turn))
+        return moves(turns[-self.max_history :])
 
-    def _fits(self, past: tuple[StoryStep, ...], point: Point, history: Sequence[Move], state: DialogueState) -> bool:
-        return (
-            point.action not in state.rejected
-            and point.form == state.active_form
-            and slots_match(point.slots, state)
-            and ends_with(past, history)
-        )
+
+def _holds(point: Point, state: DialogueState) -> bool:
+    """Whether form and slots stand as the story has them, and its action may run."""
+    return point.action not in state.rejected and point.form == state.active_form and slots_match(point.slots, state)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from typing_extensions import Self
 
 from policies.following import follow, intent_mean
-from policies.history import LISTEN, Move, Point, ends_with, is_user, moves, points, slots_match, step_key
+from policies.history import LISTEN, Move, Point, is_user, moves, points, slots_match, step_key
 from policies.storage import load_stories, save_stories
+from policies.suffixes import Suffixes
 from policies.types import Belief, Decision, DialogueState, Kind, Pass, Story, Verdict
 
 FILE = "rules.json"
@@ -22,7 +22,8 @@ class RulePolicy:
 
     Where several rules apply, the one with the most steps wins, then the one that asks for more entities, slots and
     forms, then the one written first. A general rule that ends while a form is in charge gives the form the word
-    again. `/restart`, `/back` and `/session_start` work without a rule.
+    again, unless a story goes on otherwise after the same answer within that form. `/restart`, `/back` and
+    `/session_start` work without a rule.
 
     Args:
         name: under which decisions are signed.
@@ -32,12 +33,14 @@ class RulePolicy:
         self.name = name
 
     def fit(self, stories: Sequence[Story], *, seed: int = 0) -> Self:
-        """Keep the rules among `stories`; nothing is random here."""
+        """Keep the rules, and the stories that leave a form; nothing is random here."""
         self.rules_ = tuple(story for story in stories if story.is_rule)
-        self.points_: dict[str, list[Point]] = defaultdict(list)
+        self.leaving_ = tuple(story for story in stories if not story.is_rule and any(_left(story)))
+        self.left_ = {place for story in self.leaving_ for place in _left(story)}
+        self.points_: Suffixes[Point] = Suffixes()
         for rule in self.rules_:
             for point in points(rule):
-                self.points_[step_key(point.past[-1])].append(point)
+                self.points_.add(point.past, point)
         # A rule may look back as many turns as it has user steps, and at the actions before the first of them.
         self.turns_ = 1 + max((sum(map(is_user, rule.steps)) for rule in self.rules_), default=0)
         return self
@@ -46,35 +49,61 @@ class RulePolicy:
         """The action of the longest rule that applies; an answer to an intent is as sure as the intent."""
         if not state.turns:
             return Pass("nothing was said yet")
-        history = moves(state.turns[-self.turns_ :])
         turn = state.turns[-1]
         if not turn.actions and (action := DEFAULT_INTENTS.get(turn.intent or "")) and action not in state.rejected:
             return Decision(Kind.ACT, action, intent_mean(belief), self.name, f"/{turn.intent} always does this")
-        best = max(self._applying(history, state), key=lambda point: (len(point.past), point.detail), default=None)
-        return Pass("no rule applies") if best is None else self._decision(best, belief, state)
+        best = self.point(state)
+        return Pass("no rule applies") if best is None else self._verdict(best, belief, state)
 
-    def save(self, folder: Path) -> None:
-        """Write the rules as JSON."""
-        save_stories(self.rules_, folder / FILE)
+    def point(self, state: DialogueState) -> Point | None:
+        """The place of the rule that applies; None where none does."""
+        return most_exact(self.applying(state))
 
-    def load(self, folder: Path) -> Self:
-        """Read what `save` wrote. Raises `ValueError` naming a damaged file."""
-        return self.fit(load_stories(folder / FILE))
-
-    def _applying(self, history: Sequence[Move], state: DialogueState) -> Iterator[Point]:
-        for point in (point for key in history[-1].keys for point in self.points_.get(key, ())):
+    def applying(self, state: DialogueState) -> Iterator[Point]:
+        """The places of all rules that apply, in the order of the rules."""
+        for point in self.points_.ending(moves(state.turns[-self.turns_ :])):
             if (
                 point.action not in state.rejected
                 and (not point.says_form or point.form == state.active_form)
                 and not (point.story.conversation_start and state.started)
                 and slots_match(point.slots, state)
-                and ends_with(point.past, history)
             ):
                 yield point
 
-    def _decision(self, point: Point, belief: Belief, state: DialogueState) -> Decision:
+    def save(self, folder: Path) -> None:
+        """Write the rules, and the stories that matter to them, as JSON."""
+        save_stories((*self.rules_, *self.leaving_), folder / FILE)
+
+    def load(self, folder: Path) -> Self:
+        """Read what `save` wrote. Raises `ValueError` naming a damaged file."""
+        return self.fit(load_stories(folder / FILE))
+
+    def _verdict(self, point: Point, belief: Belief, state: DialogueState) -> Verdict:
         form = state.active_form
         if point.action == LISTEN and form is not None and not point.says_form and form not in state.rejected:
+            if self._leaves(form, moves(state.turns[-1:])):
+                return Pass(f"a story does not go back to {form} after {point.past[-1].action}")
             reason = f"follows from {point.past[-1].action}: {point.where} is done, so {form} goes on"
             return Decision(Kind.ACT, form, 1.0, self.name, reason)
         return follow(point, belief, self.name)
+
+    def _leaves(self, form: str, history: Sequence[Move]) -> bool:
+        before, last = history[-2:]
+        return any((form, key, last.action) in self.left_ for key in before.keys)
+
+
+def most_exact(applying: Iterable[Point]) -> Point | None:
+    """The longest of several places, then the one that asks for more, then the first; None of none."""
+    return max(applying, key=lambda point: (len(point.past), point.detail), default=None)
+
+
+def _left(story: Story) -> Iterator[tuple[str, str, str]]:
+    """Where a story, within a form, does not go back to it after an answer: the form, what was before, the answer.
+
+    As in Rasa only the answer and the one step before it count.
+    """
+    for point in points(story):
+        answer = point.past[-1].action
+        goes_on = point.form in (None, answer, point.action)
+        if not goes_on and point.form is not None and answer is not None and len(point.past) > 1:
+            yield point.form, step_key(point.past[-2]), answer

@@ -218,8 +218,8 @@ class StoryStep:
 
     Exactly one of `intent`, `action`, `text` is set for a turn's step; `slots` and `active_form` record what the story
     says became true at this point (`slot_was_set`, `active_loop`), with `sets_form` telling "form ended" from "not
-    said".
-    A slot's value is as it must be, None for empty, or `FILLED`.
+    said". A slot's value is as it must be, None for empty, or `FILLED`. `where` is file:line:column; two steps that
+    stand in different places may be equal.
     """
 
     intent: str | None = None
@@ -230,6 +230,7 @@ class StoryStep:
     slots: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     active_form: str | None = None
     sets_form: bool = False
+    where: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

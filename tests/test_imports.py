@@ -24,7 +24,7 @@ CONVERSATION = (
     ("dialogue.draft", "dialogue.extraction", "dialogue.responses", "dialogue.understanding"),
     ("dialogue.actions",),
     ("dialogue.filling",),
-    ("dialogue.engine", "dialogue.store"),
+    ("dialogue.engine", "dialogue.replay", "dialogue.store"),
     ("dialogue.bot",),
     ("dialogue.channels",),
     ("dialogue.cli",),
@@ -39,7 +39,10 @@ LEARNING = (
     ("dialogue.config", "dialogue.plugins", "dialogue.rasa", "dialogue.sections", "dialogue.training"),
     ("dialogue.assembly",),
     ("dialogue.project",),
-    ("dialogue.console", "dialogue.doctor", "dialogue.scaffold", "dialogue.training.evaluate"),
+    (
+        *("dialogue.console", "dialogue.doctor", "dialogue.scaffold", "dialogue.training.evaluate"),
+        *("dialogue.e2e", "dialogue.graph", "dialogue.graph_page", "dialogue.interactive", "dialogue.story_tests"),
+    ),
     ("dialogue.cli",),
     ("dialogue.__main__",),
 )
@@ -69,7 +72,7 @@ HOMES = {
 }
 HEAVY = {*HOMES, "torch", "numpy", "scipy"} - {"typer"}
 # What a turn is worked out from reaches no file, socket, process, thread or environment.
-PURE = ("dialogue.engine", "dialogue.tracker", "policies.chain")
+PURE = ("dialogue.engine", "dialogue.replay", "dialogue.tracker", "policies.chain")
 OUTSIDE = {
     *("asyncio", "ftplib", "http", "io", "multiprocessing", "os", "select", "shutil", "signal", "smtplib", "socket"),
     *("sqlite3", "ssl", "subprocess", "tempfile", "threading", "urllib", "concurrent", "requests"),

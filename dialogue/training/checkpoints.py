@@ -18,8 +18,8 @@ MAX_STORIES = 2000
 def join_blocks(blocks: Sequence[Block], report: Report) -> tuple[Story, ...]:
     """Every way from a block without a beginning checkpoint to one without an ending one, each block at most once.
 
-    Reports checkpoints that nothing leads to, warns of those that lead nowhere, and warns when more than
-    `MAX_STORIES` ways are found (the first ones are kept).
+    Reports checkpoints that nothing leads to, warns of those that lead nowhere and of blocks that are on no way, and
+    warns when more than `MAX_STORIES` ways are found (the first ones are kept).
     """
     continuations: dict[str, list[Block]] = defaultdict(list)
     for block in blocks:
@@ -27,12 +27,19 @@ def join_blocks(blocks: Sequence[Block], report: Report) -> tuple[Story, ...]:
             continuations[checkpoint.name].append(block)
     _check_joints(blocks, continuations, report)
     stories: list[Story] = []
+    reached: set[int] = set()
     for path in _paths([block for block in blocks if not block.starts], continuations):
         if len(stories) == MAX_STORIES:
             message = f"checkpoints join to more than {MAX_STORIES} stories; the rest is left out"
             report.warning(path[0].where, message)
-            break
+            return tuple(stories)
         stories.append(_joined(path))
+        reached.update(map(id, path))
+    ended = {checkpoint.name for block in blocks for checkpoint in block.ends}
+    for block in blocks:
+        if id(block) not in reached and all(checkpoint.name in ended for checkpoint in block.starts):
+            names = " or ".join(repr(checkpoint.name) for checkpoint in block.starts)
+            report.warning(block.where, f"no conversation reaches the part of {block.name!r} after checkpoint {names}")
     return tuple(stories)
 
 

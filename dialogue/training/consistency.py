@@ -1,16 +1,13 @@
-"""What contradicts itself in training data: examples, retrieval answers, rules and stories."""
+"""What contradicts itself in training data: examples and retrieval answers. Stories: `dialogue.training.conflicts`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator
 
-from dialogue.errors import Problem, Where, error, suggestion, warning
+from dialogue.errors import Problem, Where, suggestion, warning
 from dialogue.training.data import TrainingData
 from dialogue.training.nodes import shorten
 from dialogue.training.types import Example
-from policies.history import Point, points, step_key
-from policies.types import Story
 
 
 def check_examples(examples: Iterable[Example]) -> Iterator[Problem]:
@@ -47,52 +44,3 @@ def check_retrieval(data: TrainingData) -> Iterator[Problem]:
         if intent not in places:
             where = data.domain.responses[f"utter_{intent}"][0].where
             yield warning(where, f"response 'utter_{intent}' has no examples; nobody can ask for it")
-
-
-def check_stories(stories: Sequence[Story]) -> Iterator[Problem]:
-    """Rules that want two things at once, and stories that a rule keeps from ever being followed."""
-    rules: dict[Any, Point] = {}
-    for story in stories:
-        if story.is_rule:
-            for point in points(story):
-                first = rules.setdefault(_situation(point), point)
-                if first.action != point.action:
-                    message = f"rule {story.name!r} goes on with {point.action}, but {first.where} with {first.action}"
-                    yield error(place(story), f"{message} in the same situation")
-    always = {step_key(point.past[0]): point for point in rules.values() if _is_unconditional(point)}
-    for story in stories:
-        if not story.is_rule:
-            yield from _check_story(story, always)
-
-
-def _check_story(story: Story, always: dict[str, Point]) -> Iterator[Problem]:
-    for point in points(story):
-        last = point.past[-1]
-        rule = always.get(step_key(last)) if last.action is None and point.form is None else None
-        if rule is not None and rule.action != point.action:
-            intent = last.intent or last.text
-            message = f"story {story.name!r} answers {intent!r} with {point.action}"
-            yield error(place(story), f"{message}, but {rule.where} always with {rule.action}")
-
-
-def _situation(point: Point) -> Any:
-    """What must hold for a rule to act, in a form that can be compared."""
-    past = tuple((step_key(step), tuple(map(repr, step.entities))) for step in point.past)
-    slots = tuple(sorted((name, repr(value)) for name, value in point.slots.items()))
-    return point.story.conversation_start, past, slots, point.says_form, point.form
-
-
-def _is_unconditional(point: Point) -> bool:
-    """Whether the rule reacts to one user turn, whatever came before and however slots and forms stand."""
-    return (
-        len(point.past) == 1
-        and point.past[0].action is None
-        and not point.story.conversation_start
-        and point.detail == 0
-    )
-
-
-def place(story: Story) -> Where:
-    """Where a story begins."""
-    file, line, column = story.where.rsplit(":", 2)
-    return Where(file, int(line), int(column))

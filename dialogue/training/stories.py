@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from types import MappingProxyType
 from typing import Any
@@ -109,7 +109,7 @@ def _read_segments(steps: Node, draft: Draft) -> list[_Segment]:
             if current.ends:
                 current = _Segment(starts=list(current.ends))
                 segments.append(current)
-            current.steps += _read_step(fields, item, draft) if "checkpoint" not in fields else ()
+            current.steps += _placed(_read_step(fields, item, draft), item) if "checkpoint" not in fields else ()
         else:
             (current.ends if current.steps else current.starts).append(checkpoint)
     return [segment for segment in segments if segment.steps or segment.starts]
@@ -139,6 +139,11 @@ def _read_step(fields: Mapping[str, Node], item: Node, draft: Draft) -> list[Alt
     if "action" in fields or "bot" in fields:
         return _read_bot(fields, draft)
     return _read_or(fields["or"], draft) if "or" in fields else _read_state(fields, draft)
+
+
+def _placed(steps: Sequence[Alternatives], item: Node) -> list[Alternatives]:
+    """The steps with their place; alternatives of an `or` have theirs already."""
+    return [tuple(replace(one, where=one.where or str(item.where)) for one in step) for step in steps]
 
 
 def _read_turn(fields: Mapping[str, Node], draft: Draft) -> StoryStep | None:
@@ -229,9 +234,9 @@ def _read_or(node: Node, draft: Draft) -> list[Alternatives]:
         fields = read_fields(item, "an alternative of `or`", ("intent", "entities", "slot_was_set"), draft.report)
         if "intent" in fields:
             step = _read_turn(fields, draft)
-            found += [step] if step else []
+            found += [replace(step, where=str(item.where))] if step else []
         elif "slot_was_set" in fields:
-            found += [step for (step,) in _read_state(fields, draft)]
+            found += [step for (step,) in _placed(_read_state(fields, draft), item)]
         else:
             draft.report.error(
                 item.where, f"an alternative of `or`: expected intent or slot_was_set, got {describe(item)}"

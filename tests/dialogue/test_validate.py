@@ -125,12 +125,12 @@ def test_nothing_is_wrong_with_a_sound_bot(tmp_path: Path) -> None:
         (
             "- rule: say bye\n",
             "- rule: again\n  steps: [intent: greet, action: utter_bye]\n- rule: say bye\n",
-            ["rule 'again' goes on with utter_bye, but rule 'say hello' (", "with utter_greet in the same situation"],
+            ["'again' goes on with utter_bye after 'greet', but rule 'say hello' (", "with utter_greet, in the same"],
         ),
         (
             "stories:\n",
             "stories:\n- story: rude\n  steps: [intent: bye, action: utter_greet]\n",
-            ["story 'rude' answers 'bye' with utter_greet, but rule 'say bye' ("],
+            ["story 'rude' goes on with utter_greet after 'bye', but rule 'say bye' ("],
         ),
     ],
 )

@@ -127,3 +127,15 @@ def test_a_story_ends_at_free_words_of_the_bot():
 def test_a_history_of_no_turns_is_refused():
     with pytest.raises(ValueError, match="max_history"):
         MemoryPolicy(max_history=0)
+
+
+def test_without_augmentation_nothing_is_looked_past_or_forgotten():
+    asked = said("sky", "utter_sky", "utter_offer")
+    exact = {"augmented": False}
+    assert does([SKY], state(asked, said("affirm")), **exact) == "action_book"
+    assert does([SKY], state(said("bye", "utter_bye"), asked, said("affirm"))) == "action_book"
+    assert does([SKY], state(said("bye", "utter_bye"), asked, said("affirm")), **exact) is None
+    assert does([SKY], state(asked, said("bye", "utter_bye"), said("affirm")), **exact) is None
+    short = {"augmented": False, "max_history": 1}
+    assert does([SKY], state(said("bye", "utter_bye"), said("sky")), **short) == "utter_sky"
+    assert does([SKY], state(said("cancel", "utter_sure"), said("affirm")), **short) == "action_book"

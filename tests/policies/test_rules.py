@@ -171,3 +171,9 @@ def test_a_damaged_file_is_named(tmp_path):
         RulePolicy().load(tmp_path)
     with pytest.raises(ValueError, match=r"rules\.json"):
         RulePolicy().load(tmp_path / "nowhere")
+
+
+def test_the_start_of_a_conversation_asks_for_more_than_any_time():
+    rules = [GREET, rule("hello", user("greet"), action("utter_welcome"), conversation_start=True)]
+    assert does(rules, state(said("greet"), started=False)) == "utter_welcome"
+    assert does(rules, state(said("greet"))) == "utter_greet"
