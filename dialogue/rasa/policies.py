@@ -27,13 +27,12 @@ class Known:
 
 
 _LEARNING = ("max_history", "epochs", "priority")
-# Where a learned policy of ours is to stand for Rasa's, name it in `here` and let `_options` carry what it takes.
 POLICIES: Mapping[str, Known] = MappingProxyType(
     {
         "RulePolicy": Known(("forms", "rules")),
         "MemoizationPolicy": Known(("memory",), "older turns are forgotten until a story fits", ("max_history",)),
         "AugmentedMemoizationPolicy": Known(("memory",), "", ("max_history",)),
-        "TEDPolicy": Known(("memory",), "stories are followed as written; what no story has is not guessed", _LEARNING),
+        "TEDPolicy": Known(("memory", "transformer"), "acts only where its posterior is sure enough", _LEARNING),
         "UnexpecTEDIntentPolicy": Known((), "an unlikely intent is never told by action_unlikely_intent", _LEARNING),
         "MappingPolicy": Known((), "went with Rasa 1; write a rule", lost=True),
         "FormPolicy": Known(("forms",), "went with Rasa 1; RulePolicy has the forms"),
@@ -41,7 +40,7 @@ POLICIES: Mapping[str, Known] = MappingProxyType(
         "TwoStageFallbackPolicy": Known((), "went with Rasa 1; write a rule for nlu_fallback", lost=True),
     }
 )
-ORDER = ("forms", "rules", "memory")
+ORDER = ("forms", "rules", "memory", "transformer")
 
 
 def read_policies(section: Node, gate: Mapping[str, Node] | None, report: Report) -> tuple[Listing, list[Row]]:
@@ -94,7 +93,7 @@ def _chosen(name: str, parts: list[Part], where: Where) -> Node:
     owners = [part for part in parts if part.name in POLICIES and name in POLICIES[part.name].here]
     exact = [part for part in owners if part.name.endswith("MemoizationPolicy")]
     owner = (exact or owners)[0]
-    history = owner.given("max_history") if name == "memory" else {}
+    history = owner.given("max_history") if name in ("memory", "transformer") else {}
     return table(owner.where, {"type": name, **history})
 
 

@@ -129,6 +129,7 @@ def test_a_whole_project(tmp_path: Path) -> None:
         {"type": "forms"},
         {"type": "rules"},
         {"type": "memory", "max_history": 7},
+        {"type": "transformer", "max_history": 9},
         {"type": "confidence", "threshold": 0.6, "margin": 0.1},
         {"type": "fallback", "steps": ["rephrase", "clarify", "fall_back"], "fall_back_action": "action_give_up"},
     ]
@@ -153,7 +154,7 @@ def test_values_have_their_place_in_the_files_of_the_project(tmp_path: Path) -> 
     config = load(tmp_path, endpoints=ENDPOINTS)
     assert str(config.where("language")) == f"{tmp_path}/config.yml:3:1"
     assert str(config.where("policies", 2, "max_history")) == f"{tmp_path}/config.yml:20:16"
-    assert str(config.where("policies", 3, "threshold")) == f"{tmp_path}/config.yml:17:14"
+    assert str(config.where("policies", 4, "threshold")) == f"{tmp_path}/config.yml:17:14"
     assert str(config.where("actions", "token")) == f"{tmp_path}/endpoints.yml:1:64"
     assert config.file == tmp_path / "config.yml"
 
@@ -163,8 +164,8 @@ def test_what_is_not_listed_is_the_default(tmp_path: Path, text: str) -> None:
     config = load(tmp_path, text)
     expected = Config(data=["data", "domain.yml"]).model_dump()
     assert config.model_dump(exclude={"policies"}) == {key: expected[key] for key in expected if key != "policies"}
-    assert [part.type for part in config.policies] == ["forms", "rules", "memory", "confidence", "fallback"]
-    assert config.policies[3].options == {}
+    assert [part.type for part in config.policies] == ["forms", "rules", "memory", "transformer", "confidence", "fallback"]
+    assert config.policies[4].options == {}
     assert [one.name for one in config.rows] == ["pipeline", "policies"]
 
 
@@ -177,7 +178,7 @@ def test_without_a_fallback_classifier_the_gate_stays(tmp_path: Path) -> None:
     ("policies", "expected"),
     [
         ("[name: RulePolicy]", ["forms", "rules"]),
-        ("[name: TEDPolicy, name: UnexpecTEDIntentPolicy]", ["memory"]),
+        ("[name: TEDPolicy, name: UnexpecTEDIntentPolicy]", ["memory", "transformer"]),
         ("[name: AugmentedMemoizationPolicy, name: RulePolicy]", ["forms", "rules", "memory"]),
         ("[RulePolicy]", ["forms", "rules"]),
         ("[name: rasa.core.policies.rule_policy.RulePolicy]", ["forms", "rules"]),
@@ -330,7 +331,7 @@ def test_environment_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     config = load(tmp_path, text, endpoints="action_endpoint:\n  url: ${ACTIONS}\n")
     assert config.actions is not None
     assert config.actions.url == "http://actions:5055/webhook"
-    assert config.policies[3].options["threshold"] == 0.7
+    assert config.policies[4].options["threshold"] == 0.7
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
