@@ -121,6 +121,7 @@ def learn(config: Config, corpus: Corpus, stories: Sequence[Story], progress: Pr
     from dialogue.training.trainer import train_model
     from policies.chain import Chain
 
+    limit_threads(config.threads)
     policies = Chain(build_policies(config)).fit(stories, seed=config.seed)
     return train_model(config, corpus, progress), policies
 

@@ -56,7 +56,7 @@ class GRUEncoder:
         word_dim: int = 64,
         char_dim: int = 16,
         spelling_dim: int = 32,
-        epochs: int = 12,
+        epochs: int = 8,
         learning_rate: float = 2e-2,
         min_count: int = 1,
         max_tokens: int = 128,
