@@ -24,7 +24,7 @@ from dialogue.posterior.sample import balanced_sample
 
 FILE = "conjugate.safetensors"
 DEFAULT_SCALE = 16.0
-CALIBRATION_TEXTS = 1000
+CALIBRATION_TEXTS = 2000
 CALIBRATION_DRAWS = 32
 PRIOR_STRENGTH = 4.0
 

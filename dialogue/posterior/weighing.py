@@ -21,7 +21,7 @@ from dialogue.posterior.kernel import IntArray, MultiViewKernel, ViewKernel, Vie
 from dialogue.posterior.sample import balanced_sample
 from encoders.adamw import AdamW
 
-MOST_TEXTS = 600
+FEW_TEXTS, MOST_TEXTS, SHARE = 600, 2000, 0.2
 STEPS = 25
 RATE = 0.25
 PRIOR_STRENGTH = 4.0  # texts that one standard deviation of the log-normal prior counts for
@@ -42,7 +42,8 @@ def weigh(views: Views, labels: IntArray, start: Mapping[str, ViewKernel], *, se
     """Choose weights, slopes and noise.
 
     Args:
-        views: of N texts; of more than `MOST_TEXTS` a class-balanced sample is looked at.
+        views: of N texts; of more than 600 a class-balanced sample is looked at: a fifth, 600 at least, 2,000 at most.
+            With thousands of texts the best kernel is steeper and trusts the labels more than a few would tell.
         labels: [N].
         start: the prior's centre; also what is returned when no intent has two texts.
         seed: of the sample.
@@ -53,7 +54,8 @@ def weigh(views: Views, labels: IntArray, start: Mapping[str, ViewKernel], *, se
     repeated = np.flatnonzero(np.bincount(labels)[labels] > 1)
     if len(repeated) < 4 or len(np.unique(labels[repeated])) < 2:
         return Weighed(normalised(start), DEFAULT_NOISE, float("nan"))
-    rows = balanced_sample(labels, repeated, MOST_TEXTS, seed)
+    most = min(MOST_TEXTS, max(FEW_TEXTS, int(SHARE * len(repeated))))
+    rows = balanced_sample(labels, repeated, most, seed)
     some = take(views, rows)
     _, y = np.unique(labels[rows], return_inverse=True)
     names = list(start)

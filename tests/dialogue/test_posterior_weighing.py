@@ -98,7 +98,7 @@ def test_two_intents_of_two_texts_are_enough_to_weigh() -> None:
 
 
 def test_a_large_bot_is_weighed_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weighing_module, "MOST_TEXTS", 24)
+    monkeypatch.setattr(weighing_module, "FEW_TEXTS", 24)
     seen: list[int] = []
     real = weighing_module.leave_one_out_loss
 
