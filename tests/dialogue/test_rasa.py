@@ -164,7 +164,8 @@ def test_what_is_not_listed_is_the_default(tmp_path: Path, text: str) -> None:
     config = load(tmp_path, text)
     expected = Config(data=["data", "domain.yml"]).model_dump()
     assert config.model_dump(exclude={"policies"}) == {key: expected[key] for key in expected if key != "policies"}
-    assert [part.type for part in config.policies] == ["forms", "rules", "memory", "transformer", "confidence", "fallback"]
+    expected_policies = ["forms", "rules", "memory", "transformer", "confidence", "fallback"]
+    assert [part.type for part in config.policies] == expected_policies
     assert config.policies[4].options == {}
     assert [one.name for one in config.rows] == ["pipeline", "policies"]
 
