@@ -79,6 +79,7 @@ class FeatureCache:
         with self._open() as database:
             found = _read(database, list(distinct))
             missing = [key for key in distinct if key not in found]
+            missing.sort(key=lambda key: len(distinct[key].text))  # texts of like length share a batch
             for start in range(0, len(missing), CHUNK):
                 chunk = missing[start : start + CHUNK]
                 new = split(*encoder.forward([distinct[key] for key in chunk], layers))
