@@ -22,7 +22,8 @@ from dialogue.actions.base import ActionRequest
 from dialogue.actions.local import LocalActions
 from dialogue.actions.respond import Responder
 from dialogue.channels.slash import COMMANDS
-from dialogue.cli import INTERRUPTED, PIPE_CLOSED, app
+from dialogue.cli import app
+from dialogue.commands.frame import INTERRUPTED, PIPE_CLOSED
 from dialogue.config import Config, load_config
 from dialogue.domain import Domain
 from dialogue.errors import StarfoldError

@@ -1,0 +1,1 @@
+"""The commands of `starfold`, by what a person is at; `dialogue.cli` puts them together."""
