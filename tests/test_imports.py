@@ -53,7 +53,7 @@ HOMES = {
     "alembic": ("dialogue.store.migrations",),
     "fasttext": ("encoders.fasttext",),
     "gensim": ("encoders.word2vec",),
-    "httpx": ("dialogue.actions.http",),
+    "httpx": ("dialogue.actions.http", "dialogue.channels", "dialogue.server"),
     "huggingface_hub": ("encoders.bert_source",),
     "onnx": ("encoders.bert_onnx",),
     "onnxruntime": ("encoders.bert_runtime",),
