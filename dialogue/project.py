@@ -49,7 +49,8 @@ class TrainingSummary:
 def fingerprint(config: Config) -> str:
     """SHA-256 of everything a model depends on: format, version, configuration and training data."""
     seen = hashlib.sha256(json.dumps([FORMAT, dialogue.__version__]).encode())
-    for file in (config.file, *training_files(config.data_paths)):
+    held_out = [config.project / part.options["held_out"] for part in config.policies if part.options.get("held_out")]
+    for file in (config.file, *training_files(config.data_paths), *training_files(held_out)):
         seen.update(hashlib.sha256(file.read_bytes()).digest())
     return seen.hexdigest()
 
@@ -118,12 +119,14 @@ def train(
 def learn(config: Config, corpus: Corpus, stories: Sequence[Story], progress: Progress) -> tuple[Model, Chain]:
     """Train the model and the policies."""
     from dialogue.plugins import build_policies
+    from dialogue.training.held_out import held_out
     from dialogue.training.trainer import train_model
     from policies.chain import Chain
 
     limit_threads(config.threads)
     policies = Chain(build_policies(config)).fit(stories, seed=config.seed)
-    return train_model(config, corpus, progress), policies
+    model = train_model(config, corpus, progress)
+    return model, policies.calibrate(lambda file: held_out(model, None if file is None else config.project / file))
 
 
 def write(folder: Path, model: Model, policies: Chain, domain: Domain) -> None:

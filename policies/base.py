@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from typing_extensions import Self
 
-from policies.types import Belief, DialogueState, Doubt, Pass, Story, Verdict
+from policies.types import Belief, DialogueState, Doubt, HeldOut, Pass, Story, Verdict
 
 
 @runtime_checkable
@@ -43,4 +43,18 @@ class Gate(Policy, Protocol):
 
     def judge(self, belief: Belief, state: DialogueState) -> Doubt | Pass:
         """A `Doubt` that keeps all policies from trusting the intent, or a `Pass` that lets it through."""
+        ...
+
+
+@runtime_checkable
+class CalibratedGate(Gate, Protocol):
+    """A gate that is set by how the bot does on messages it did not learn from.
+
+    `held_out` is a file of such messages, seen from the project's folder; None for the examples, each left out in turn.
+    """
+
+    held_out: str | None
+
+    def calibrate(self, held_out: HeldOut) -> Self:
+        """Learn from held-out messages; comes after `fit`."""
         ...

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from typing_extensions import Self
 
-from policies.base import Gate, Policy
+from policies.base import CalibratedGate, Gate, Policy
 from policies.fallback import FallbackPolicy
-from policies.types import Belief, Decision, DialogueState, Doubt, Pass, Story
+from policies.types import Belief, Decision, DialogueState, Doubt, HeldOut, Pass, Story
 
 
 class Chain:
@@ -39,6 +39,13 @@ class Chain:
         """Fit every policy on all stories and rules."""
         for policy in self.policies:
             policy.fit(stories, seed=seed)
+        return self
+
+    def calibrate(self, held_out: Callable[[str | None], HeldOut]) -> Self:
+        """Set the gates that go by held-out messages, given what reads the file of a gate."""
+        for policy in self.policies:
+            if isinstance(policy, CalibratedGate):
+                policy.calibrate(held_out(policy.held_out))
         return self
 
     def doubt(self, belief: Belief, state: DialogueState) -> Doubt | None:

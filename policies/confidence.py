@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
-from policies.types import Belief, Candidate, DialogueState, Doubt, Kind, Pass, Verdict
+from typing_extensions import Self
+
+from policies.promise import NEVER, keeping, least
+from policies.types import Belief, Candidate, DialogueState, Doubt, HeldOut, Kind, Pass, Verdict
 from policies.untrained import Untrained
 
+FILE = "gate.json"
 # What each way out costs, as a share of what a wrong answer costs.
 COSTS: Mapping[str, float] = {"wrong": 1.0, "clarify": 0.1, "rephrase": 0.2, "fall_back": 0.4, "hand_over": 0.5}
 
 
 class ConfidencePolicy(Untrained):
-    """Lets a turn's intent through, or doubts it.
+    """Lets a turn's intent through, or doubts it. Of a retrieval intent each answer is judged for itself.
 
     By expected cost (the default; Berger 1985, "Statistical Decision Theory and Bayesian Analysis", section 1.3): with
-    the intents' posterior means p, acting on the best intent costs `wrong * (1 - p_best)`; offering the top few, of
+    the answers' posterior means p, acting on the best costs `wrong * (1 - p_best)`; offering the top few, of
     mass m together, costs `clarify + rephrase * (1 - m)`, as the user must say it again when the right one is not
     among them; `rephrase`, `fall_back` and `hand_over` cost what they cost. The cheapest is chosen.
 
     By `threshold`: acts if the best intent's mean reaches it, `unknown` stays below its bound and the best two are not
     within `margin`; otherwise offers the top few if together they reach the threshold, else asks to rephrase.
+
+    By `target_error`: as by a threshold, which training chooses so that with probability `confidence` at most this
+    share of the answers is wrong (`policies.promise`).
 
     It judges a turn once, before anything was done in it.
 
@@ -31,6 +40,9 @@ class ConfidencePolicy(Untrained):
         threshold: least posterior mean, a probability.
         unknown: with `threshold`, the probability of "none of these" from which no intent is trusted.
         margin: with `threshold`, the difference of two means, as a probability, below which they are a tie.
+        target_error: promised share of wrong answers among the answers. Not with `costs` or `threshold`.
+        confidence: probability that the promise is kept.
+        held_out: file of labelled messages to choose the threshold on; None for the examples, each left out in turn.
         candidates: how many intents may be offered, at least 2.
         name: under which doubts are signed.
 
@@ -45,11 +57,18 @@ class ConfidencePolicy(Untrained):
         threshold: float | None = None,
         unknown: float = 0.5,
         margin: float = 0.1,
+        target_error: float | None = None,
+        confidence: float = 0.95,
+        held_out: str | None = None,
         candidates: int = 3,
         name: str = "confidence",
     ) -> None:
-        if costs is not None and threshold is not None:
-            raise ValueError("expected either costs or threshold, got both")
+        given = {"costs": costs, "threshold": threshold, "target_error": target_error}
+        if len(rules := [rule for rule, value in given.items() if value is not None]) > 1:
+            raise ValueError(f"expected one of costs, threshold and target_error, got {' and '.join(rules)}")
+        for option, value in (("target_error", target_error), ("confidence", confidence)):
+            if value is not None and not 0 < value < 1:
+                raise ValueError(f"{option}: expected a probability between 0 and 1, got {value}")
         for option, value in (("threshold", threshold), ("unknown", unknown), ("margin", margin)):
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"{option}: expected a probability, got {value}")
@@ -59,7 +78,11 @@ class ConfidencePolicy(Untrained):
         self.threshold = threshold
         self.unknown = unknown
         self.margin = margin
+        self.target_error = target_error
+        self.confidence = confidence
+        self.held_out = held_out
         self.candidates = candidates
+        self.threshold_: float | None = None
         self.name = name
 
     def decide(self, belief: Belief, state: DialogueState) -> Verdict:
@@ -70,13 +93,49 @@ class ConfidencePolicy(Untrained):
         """A `Doubt`, or a `Pass` that lets the intent through."""
         if not state.turns or state.turns[-1].actions:
             return Pass("this turn was judged before")
-        top = belief.top
+        top = belief.answer
         if top is None:
             return Doubt(Kind.REPHRASE, "the bot knows no intents", 0.0)
         offered = contenders(belief, self.candidates)
-        if self.threshold is None:
-            return self._by_costs(belief, top, offered)
-        return self._by_threshold(belief, top, offered, self.threshold)
+        if self.target_error is not None:
+            return self._by_promise(belief, top, offered, self.target_error)
+        if self.threshold is not None:
+            return self._by_threshold(belief, top, offered, self.threshold)
+        return self._by_costs(belief, top, offered)
+
+    def calibrate(self, held_out: HeldOut) -> Self:
+        """Choose the threshold that keeps the promise; without `target_error` there is nothing to choose."""
+        if self.target_error is not None:
+            self.threshold_ = keeping(held_out, self.target_error, self.confidence)
+        return self
+
+    def save(self, folder: Path) -> None:
+        """Write gate.json if there is a promise."""
+        if self.target_error is not None:
+            (folder / FILE).write_text(json.dumps({"threshold": self.threshold_}), encoding="utf-8")
+
+    def load(self, folder: Path) -> Self:
+        """Read gate.json if there is a promise. Raises `ValueError` when it is missing or damaged."""
+        if self.target_error is not None:
+            file = folder / FILE
+            try:
+                self.threshold_ = float(json.loads(file.read_text(encoding="utf-8"))["threshold"])
+            except (OSError, ValueError, TypeError, KeyError) as problem:
+                raise ValueError(f"{file}: not the file of a gate: {problem}") from problem
+        return self
+
+    def _by_promise(self, belief: Belief, top: Candidate, offered: tuple[Candidate, ...], error: float) -> Doubt | Pass:
+        if self.threshold_ is None:
+            raise RuntimeError(f"policy {self.name!r} was not calibrated; `calibrate` chooses its threshold")
+        told = _told(belief, top)
+        if self.threshold_ == NEVER:
+            few = f"that takes {least(error, self.confidence)} messages or more"
+            return self._doubt(Kind.REPHRASE, f"{told}: no threshold is shown to keep {error:.1%}; {few}", top, ())
+        promise = f"{self.threshold_:g}, from which on at most {error:.1%} of the answers are wrong"
+        if top.mean >= self.threshold_:
+            return Pass(f"{told}: reaches {promise}")
+        between = len(offered) > 1 and sum(candidate.mean for candidate in offered) >= self.threshold_
+        return self._doubt(Kind.CLARIFY if between else Kind.REPHRASE, f"{told}: below {promise}", top, offered)
 
     def _by_costs(self, belief: Belief, top: Candidate, offered: tuple[Candidate, ...]) -> Doubt | Pass:
         mass = sum(candidate.mean for candidate in offered)
@@ -101,7 +160,8 @@ class ConfidencePolicy(Untrained):
         told = _told(belief, top)
         if belief.unknown > self.unknown:
             return self._doubt(Kind.REPHRASE, f"{told}: probably none of the intents", top, offered)
-        tied = len(belief.intents) > 1 and top.mean - belief.intents[1].mean < self.margin
+        others = [answer.mean for answer in belief.answers if answer.name != top.name]
+        tied = bool(others) and top.mean - others[0] < self.margin
         if top.mean >= threshold and not tied:
             return Pass(f"{told}: reaches the threshold of {threshold:.2f}")
         why = "two intents are close" if tied else f"below the threshold of {threshold:.2f}"
@@ -122,9 +182,9 @@ _SAID = {
 
 
 def contenders(belief: Belief, most: int) -> tuple[Candidate, ...]:
-    """The intents a question may offer: the best, and up to `most` that are at least a quarter as probable."""
-    best = belief.intents[0].mean if belief.intents else 0.0
-    return tuple(candidate for candidate in belief.intents[:most] if candidate.mean >= max(best / 4, 0.02))
+    """The answers a question may offer: the best, and up to `most` that are at least a quarter as probable."""
+    answers = belief.answers[:most]
+    return tuple(answer for answer in answers if answer.mean >= max(answers[0].mean / 4, 0.02))
 
 
 def _told(belief: Belief, top: Candidate) -> str:

@@ -108,6 +108,40 @@ class Belief:
         """The most probable intent, or None for a bot without intents."""
         return self.intents[0] if self.intents else None
 
+    @property
+    def answer(self) -> Candidate | None:
+        """What acting on the top intent comes to: itself, or its best answer if it is a retrieval intent."""
+        top = self.top
+        return None if top is None else self._answers_of(top)[0]
+
+    @property
+    def answers(self) -> tuple[Candidate, ...]:
+        """Every answer, most probable first: the intents, and in place of a retrieval intent each of its answers."""
+        found = [answer for intent in self.intents for answer in self._answers_of(intent)]
+        return tuple(sorted(found, key=lambda answer: -answer.mean))
+
+    def _answers_of(self, intent: Candidate) -> tuple[Candidate, ...]:
+        responses = self.responses.get(intent.name, ())
+        return tuple(_both(intent, response) for response in responses) or (intent,)
+
+
+def _both(intent: Candidate, response: Candidate) -> Candidate:
+    """An answer by its full name: the probability of the intent times that of the answer within it."""
+    name = response.name if response.name.startswith(f"{intent.name}/") else f"{intent.name}/{response.name}"
+    bounds = (intent.mean * response.mean, intent.lower * response.lower, intent.upper * response.upper)
+    return Candidate(name, *bounds)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Messages as the bot would have taken them had it not learned from them.
+
+    `scores` [N] are the probabilities of what it would have answered, `right` [N] whether that was right.
+    """
+
+    scores: tuple[float, ...]
+    right: tuple[bool, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:

@@ -43,7 +43,7 @@ BOT_YML = (ROOT / "bot.yml").read_text(encoding="utf-8")
 GUIDES = ("README.md", "dialogue/README.md", "encoders/README.md", "policies/README.md", "data/README.md")
 PLUG_INS = (("encoders/README.md", "shapes"), ("policies/README.md", "desk.patience"))
 OWN = {"name", "data", "actions"}  # what the example bot sets for itself
-MENTIONED_ONLY = {"threshold"}  # excludes the costs that stand there
+MENTIONED_ONLY = {"threshold", "target_error"}  # excludes the costs that stand there
 
 
 def blocks(guide: str, language: str) -> list[str]:

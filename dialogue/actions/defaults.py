@@ -104,10 +104,12 @@ class DefaultActions:
 def intent_button(intent: str, tracker: Tracker, domain: Domain) -> Button:
     """A button that says `intent`, with the answer that fits best if it is a retrieval intent.
 
-    Its title is that of a button of the domain's own with the same payload; else the intent's description where names,
-    being identifiers, are in another script than the bot's language; else the name.
+    Its title is that of a button of the domain's own with the same payload; else the `title` in the metadata of the
+    answer; else the intent's description where names, being identifiers, are in another script than the bot's language;
+    else the name.
     """
-    payload = f"/{_with_answer(intent, tracker)}"
+    name = _with_answer(intent, tracker)
+    payload = f"/{name}"
     titles = {
         str(button.get("payload")): str(button["title"])
         for variations in domain.responses.values()
@@ -117,8 +119,9 @@ def intent_button(intent: str, tracker: Tracker, domain: Domain) -> Button:
     }
     spec = domain.intents.get(intent)
     described = spec.description if spec is not None and spec.description and not spec.description.isascii() else None
-    plain = payload.rpartition("/")[2].replace("_", " ")
-    return Button(titles.get(payload) or described or plain, payload)
+    written = [(one.metadata or {}).get("title") for one in domain.responses.get(f"utter_{name}", ())]
+    plain = name.rpartition("/")[2].replace("_", " ")
+    return Button(titles.get(payload) or str(next(filter(None, written), described or plain)), payload)
 
 
 def _with_answer(intent: str, tracker: Tracker) -> str:

@@ -134,7 +134,7 @@ class FakeUnderstanding:
         ]
         intent = words[0] if words and words[0] in INTENTS else "inform" if found else None
         seen = belief((intent, 0.95), ("other", 0.01)) if intent else belief(("greet", 0.05), ("book", 0.04))
-        answers = {"faq": (Candidate("faq/wifi", 0.8, 0.7, 0.9), Candidate("faq/pets", 0.2, 0.1, 0.3))}
+        answers = {"faq": (Candidate("faq/wifi", 0.98, 0.9, 0.99), Candidate("faq/pets", 0.02, 0.01, 0.1))}
         return Belief(seen.intents, seen.unknown, 0.5, 0.1, answers, tuple(found))
 
 

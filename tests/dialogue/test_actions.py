@@ -86,6 +86,13 @@ def test_titles_of_offered_intents():
     )
 
 
+def test_an_answer_is_offered_by_its_title():
+    titled = {"utter_faq/wifi": (ResponseVariation(text="Free.", metadata={"title": "无线网络"}),)}
+    offered = (Candidate("faq/wifi", 0.4, 0.3, 0.5), Candidate("faq/own_food", 0.3, 0.2, 0.4))
+    (reply,) = run("action_clarify", Domain(responses=titled), candidates=offered).replies
+    assert reply.buttons == (Button("无线网络", "/faq/wifi"), Button("own food", "/faq/own_food"))
+
+
 def test_affirmation_offers_the_intent_and_a_way_out():
     said = ev.UserUttered(text="hm", parse_data={"intent": {"name": "bye", "confidence": 0.3}})
     (reply,) = run("action_default_ask_affirmation", tracker=Tracker("ada").apply([said])).replies

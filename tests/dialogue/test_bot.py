@@ -14,7 +14,7 @@ from dialogue.errors import StoreError
 from dialogue.message import Button, Message
 from dialogue.store.base import ConflictError
 from policies.testing import belief
-from policies.types import Kind
+from policies.types import Belief, Candidate, Kind
 from tests.dialogue.desk import DOMAIN, Custom, MemoryStore, Talk, chain, make_bot
 from tests.policies.worlds import action, rule, user
 
@@ -111,6 +111,17 @@ def test_a_retrieval_intent_is_offered_with_its_best_answer():
     button = talk.turn("hm").replies[0].buttons[0]
     assert button == Button("wifi", "/faq/wifi")
     assert talk.say(button.payload) == ["The wifi is free."]
+
+
+def test_a_belief_split_between_two_answers_of_one_intent_is_asked_about():
+    sure = belief(("faq", 0.97))
+    torn = {"faq": (Candidate("faq/wifi", 0.55, 0.4, 0.7), Candidate("faq/pets", 0.45, 0.3, 0.6))}
+    talk = Talk(make_bot(beliefs={"may it in": Belief(sure.intents, sure.unknown, 0.5, 0.1, torn)}))
+    asked = talk.turn("may it in")
+    assert asked.decision.kind is Kind.CLARIFY
+    assert asked.decision.confidence == pytest.approx(0.97 * 0.55)
+    assert [button.payload for button in asked.replies[0].buttons] == ["/faq/wifi", "/faq/pets"]
+    assert talk.say("/faq/pets") == ["No pets."]
 
 
 def test_built_in_words_are_in_the_language_of_the_message():
