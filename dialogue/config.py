@@ -108,6 +108,12 @@ class Fusion(Section):
     encoder_dropout: Share = Field(default=0.1, description="How often an encoder is dropped as a whole in training.")
 
 
+class Entities(Section):
+    """How entities are found, beside regular expressions and lookup tables."""
+
+    learn: bool = Field(default=True, description="Whether a tagger learns from annotated examples, if there are 40.")
+
+
 class Posterior(Section):
     """How a fused feature becomes a belief."""
 
@@ -151,6 +157,7 @@ class Config(Section):
         default={}, description="Encoders under names of your own; empty for the five built-in ones."
     )
     fusion: Fusion = Field(default=Fusion(), description="How the views of the encoders are folded together.")
+    entities: Entities = Field(default=Entities(), description="How entities are found.")
     posterior: Posterior = Field(default=Posterior(), description="How sure the bot is of what it understood.")
     policies: list[PolicyPart] = Field(
         default=[PolicyPart(type=name) for name in DEFAULT_POLICIES],

@@ -1,13 +1,13 @@
 """Entities that need no learning: what regular expressions and lookup tables find, with synonyms applied.
 
-Where two finds overlap the longer wins, then the earlier.
+Where two finds overlap the longer wins, then the earlier; what was learned wins over what else finds the same stretch.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from encoders.features import Utterance
@@ -72,9 +72,11 @@ def whole(entry: str) -> str:
     return before + re.escape(entry) + after
 
 
-def find_entities(utterance: Utterance, tables: EntityTables) -> tuple[Entity, ...]:
-    """The entities of a text, in order, not overlapping."""
-    found = sorted(candidates(utterance.text, tables), key=lambda entity: (entity.start - entity.end, entity.start))
+def find_entities(utterance: Utterance, tables: EntityTables, learned: Sequence[Entity] = ()) -> tuple[Entity, ...]:
+    """The entities of a text, those `learned` found among them, in order, not overlapping."""
+    mapped = [replace(entity, value=tables.synonyms.get(str(entity.value).lower(), entity.value)) for entity in learned]
+    everything = [*mapped, *candidates(utterance.text, tables)]
+    found = sorted(everything, key=lambda entity: (entity.start - entity.end, entity.start))
     kept: list[Entity] = []
     for entity in found:
         if all(entity.end <= other.start or other.end <= entity.start for other in kept):

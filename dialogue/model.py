@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import local
 from types import MappingProxyType
@@ -20,10 +20,11 @@ from dialogue.fusion.units import Units
 from dialogue.posterior.base import Predictive
 from dialogue.posterior.head import Head, quantiles
 from dialogue.posterior.kernel import FloatArray, View
+from dialogue.tagging.tagger import Tagger
 from encoders.cache import FeatureCache
 from encoders.features import Utterance
 from encoders.tokenizer import tokenize
-from policies.types import Belief, Candidate
+from policies.types import Belief, Candidate, Entity
 
 FILE = "model.json"
 SMALLEST = np.float32(1e-30)
@@ -62,6 +63,7 @@ class Model:
         head: Head,
         meaning: Meaning,
         entities: EntityTables,
+        tagger: Tagger | None = None,
     ) -> None:
         self.language = language
         self.encoders = encoders
@@ -69,6 +71,7 @@ class Model:
         self.head = head
         self.meaning = meaning
         self.entities = entities
+        self.tagger = tagger
         self._groups = meaning.groups()
         self._last = local()
 
@@ -81,12 +84,16 @@ class Model:
         """What one text means."""
         clock: dict[str, float] = {}
         utterance = tokenize(text, self.language)
-        views = self.views([utterance], clock)
+        units = self.encoders.see([utterance], None, clock)
+        views = self.views_of([utterance], units, clock)
         start = time.perf_counter()
         parts = self.head.process.kernel.by_view(views, self.head.process.views)
         predictive = self.head.predict_rows(np.sum(list(parts.values()), axis=0))
-        belief = self.believe(predictive, utterance, parts)
+        belief = self.believe(predictive, parts)
         clock["posterior"] = (time.perf_counter() - start) * 1000
+        start = time.perf_counter()
+        belief = replace(belief, entities=self.find_entities(utterance, units))
+        clock["entities"] = (time.perf_counter() - start) * 1000
         self._last.timings = clock
         return belief
 
@@ -128,21 +135,31 @@ class Model:
             raise ValueError(f"there is no intent {name!r}{suggestion(name, self.meaning.classes)}")
         views = self.views([tokenize(text, self.language)])
         head = self.head.teach(views, self.meaning.classes.index(name))
-        return Model(self.language, self.encoders, self.members, head, self.meaning, self.entities)
+        return Model(self.language, self.encoders, self.members, head, self.meaning, self.entities, self.tagger)
 
     def views(
         self, utterances: Sequence[Utterance], clock: dict[str, float] | None = None, cache: Path | None = None
     ) -> dict[str, View]:
         """Every view of N texts: the encoders' sentences, the averaged members'."""
         store = FeatureCache(cache / "features.db") if cache is not None else None
-        units = self.encoders.see(utterances, store, clock)
+        return self.views_of(utterances, self.encoders.see(utterances, store, clock), clock)
+
+    def views_of(
+        self, utterances: Sequence[Utterance], units: Units, clock: dict[str, float] | None = None
+    ) -> dict[str, View]:
+        """`views` from what the encoders saw."""
         start = time.perf_counter()
         views = {**sentences(units), **average([member.see(utterances, units) for member in self.members])}
         if clock is not None:
             clock["fusion"] = (time.perf_counter() - start) * 1000
         return views
 
-    def believe(self, predictive: Predictive, utterance: Utterance, parts: Mapping[str, FloatArray]) -> Belief:
+    def find_entities(self, utterance: Utterance, units: Units) -> tuple[Entity, ...]:
+        """The entities of one text: those that were learned, and what patterns and tables find."""
+        learned = self.tagger.find(utterance, units) if self.tagger is not None else ()
+        return find_entities(utterance, self.entities, learned)
+
+    def believe(self, predictive: Predictive, parts: Mapping[str, FloatArray]) -> Belief:
         """The belief of a text from its posterior predictive (a batch of one) and its kernel rows by view."""
         intents, responses = [], {}
         for name, numbers in self._groups.items():
@@ -157,7 +174,6 @@ class Model:
             entropy=float(predictive.entropy[0]),
             mutual_information=float(predictive.mutual_information[0]),
             responses=responses,
-            entities=find_entities(utterance, self.entities),
             contributions=self.head.contributions(parts, top),
         )
 
@@ -175,7 +191,7 @@ class Model:
         return Candidate(name, mean, min(lower, mean), max(upper, mean))
 
     def save(self, folder: Path) -> None:
-        """Write model.json, encoders/, members/ and head/ into an existing, empty folder."""
+        """Write model.json, encoders/, members/, head/ and, where there is one, tagger/ into an empty folder."""
         continued = self.encoders.continued
         settings = {
             "language": self.language,
@@ -184,6 +200,7 @@ class Model:
             "members": [dict(member.types) for member in self.members],
             "classes": list(self.meaning.classes),
             "entities": self.entities.as_dict(),
+            "tagger": self.tagger is not None,
         }
         (folder / FILE).write_text(json.dumps(settings, ensure_ascii=False, indent=1), "utf-8")
         self.encoders.save(folder / "encoders")
@@ -192,6 +209,9 @@ class Model:
             member.save(folder / "members" / str(number))
         (folder / "head").mkdir()
         self.head.save(folder / "head")
+        if self.tagger is not None:
+            (folder / "tagger").mkdir()
+            self.tagger.save(folder / "tagger")
 
     @classmethod
     def load(cls, folder: Path) -> Model:
@@ -202,7 +222,7 @@ class Model:
             continued = Continued(*settings["continued"]) if settings["continued"] else None
             meaning = Meaning(tuple(settings["classes"]))
             tables = EntityTables.from_dict(settings["entities"])
-            members = settings["members"]
+            members, tags = settings["members"], settings["tagger"]
             encoders, language = settings["encoders"], settings["language"]
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{file} is missing or damaged: {error}") from error
@@ -213,6 +233,7 @@ class Model:
             Head.load(folder / "head"),
             meaning,
             tables,
+            Tagger.load(folder / "tagger") if tags else None,
         )
 
 

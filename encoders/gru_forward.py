@@ -54,20 +54,20 @@ def states(
     mask: BoolArray = np.arange(lengths.max()) < lengths[:, None]
     forms = [form for text in texts for form in text]
     unique = sorted(set(forms))
-    spelled = _spelling(arrays, vocabulary.character_ids(unique))  # [U, F]
+    spelled = spelling(arrays, vocabulary.character_ids(unique))  # [U, F]
     known = arrays["words.weight"][vocabulary.word_ids(unique)]  # [U, E]
     place = {form: row for row, form in enumerate(unique)}
     vectors = np.concatenate([known, spelled], axis=1)
     inputs = np.zeros((*mask.shape, vectors.shape[1]), np.float32)
     inputs[mask] = vectors[[place[form] for form in forms]]  # [B, T, E + F]
     turned = np.where(mask, lengths[:, None] - 1 - np.arange(mask.shape[1]), np.arange(mask.shape[1]))[..., None]
-    forward = _gru(arrays, "", inputs)
-    backward = _gru(arrays, "_reverse", np.take_along_axis(inputs, turned, axis=1))
+    forward = gru(arrays, "", inputs)
+    backward = gru(arrays, "_reverse", np.take_along_axis(inputs, turned, axis=1))
     both = np.concatenate([forward, np.take_along_axis(backward, turned, axis=1)], axis=2)
     return both * mask[..., None], mask
 
 
-def _spelling(arrays: Mapping[str, FloatArray], ids: NDArray[np.int64]) -> FloatArray:
+def spelling(arrays: Mapping[str, FloatArray], ids: NDArray[np.int64]) -> FloatArray:
     """Convolution over the characters of each word, then the maximum: [U, CHARACTERS] -> [U, F]."""
     embedded = np.pad(arrays["characters.weight"][ids], ((0, 0), (KERNEL // 2, KERNEL // 2), (0, 0)))
     kernel = arrays["convolution.weight"]  # [F, c, KERNEL]
@@ -76,7 +76,7 @@ def _spelling(arrays: Mapping[str, FloatArray], ids: NDArray[np.int64]) -> Float
     return spelled
 
 
-def _gru(arrays: Mapping[str, FloatArray], way: str, inputs: FloatArray) -> FloatArray:
+def gru(arrays: Mapping[str, FloatArray], way: str, inputs: FloatArray) -> FloatArray:
     """One direction: [B, T, I] -> [B, T, h]."""
     recurrent, bias = arrays[f"gru.weight_hh_l0{way}"].T, arrays[f"gru.bias_hh_l0{way}"]
     projected = inputs @ arrays[f"gru.weight_ih_l0{way}"].T + arrays[f"gru.bias_ih_l0{way}"]  # [B, T, 3h]

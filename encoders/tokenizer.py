@@ -46,6 +46,12 @@ def tokenize(text: str, language: str = "en") -> Utterance:
     return Utterance(text, tuple(_tokens(text, cut)))
 
 
+def is_unspaced(token: str) -> bool:
+    """Whether a token is of a script that puts no spaces between words."""
+    match = _pattern().match(token)
+    return match is not None and match.lastgroup == "unspaced"
+
+
 def well_formed(text: str) -> str:
     """The text with lone surrogates replaced by U+FFFD, as long as before: libraries that need UTF-8 refuse them."""
     return re.sub("[\ud800-\udfff]", "\ufffd", text)

@@ -35,7 +35,7 @@ LEARNING = (
     ("dialogue.errors", "dialogue.message"),
     ("dialogue.posterior", "dialogue.threads"),
     ("dialogue.fusion",),
-    ("dialogue.encoding", "dialogue.entities"),
+    ("dialogue.encoding", "dialogue.entities", "dialogue.tagging"),
     ("dialogue.model",),
     ("dialogue.config", "dialogue.plugins", "dialogue.rasa", "dialogue.sections", "dialogue.training"),
     ("dialogue.assembly",),

@@ -21,6 +21,8 @@ from dialogue.training.memory import keep_freed_memory, peak_mb
 from dialogue.training.tables import read_examples
 from dialogue.training.trainer import train_model
 from dialogue.training.types import Example
+from encoders.tokenizer import tokenize
+from policies.types import Entity
 
 TIMED_MESSAGES = 200
 TOLERATED_ERROR = 0.02
@@ -80,7 +82,8 @@ def evaluate_nlu(
     """
     config = load_config(project) if has_config(project) else Config()
     examples = read_examples(train)
-    corpus = with_hints([e.text for e in examples], [e.intent for e in examples], {})
+    annotated = [e.entities for e in examples]
+    corpus = with_hints([e.text for e in examples], [e.intent for e in examples], {}, annotated=annotated)
     tested = read_examples(test) + outside(oos)
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as nothing:
@@ -96,6 +99,7 @@ def evaluate_nlu(
         **in_scope(scored),
         **metrics.ranking(scored.predictive.unknown[scored.known], scored.predictive.unknown[~scored.known]),
         **decided(model, scored, tuning_set(model, valid, valid_oos, cache)),
+        **slots(model, scored, tested),
         "train_cpu_seconds": cpu,
         "train_wall_seconds": wall,
         "peak_mb": peak,
@@ -134,6 +138,28 @@ def in_scope(scored: Scored) -> dict[str, float]:
         "ece_all": metrics.ece(scored.score, scored.right),
         "aurc": metrics.aurc(scored.score, scored.right),
     }
+
+
+def slots(model: Model, scored: Scored, tested: Sequence[Example]) -> dict[str, float | None]:
+    """How well entities are found; whole sentences are right when intent and every entity is."""
+    if model.tagger is None or not any(example.entities for example in tested):
+        return {"slot_f1": None, "sentence_accuracy": None}
+    utterances = [tokenize(example.text, model.language) for example in tested]
+    units = model.encoders.see(utterances)
+    alone = (units.pick(np.array([i])) for i in range(len(utterances)))
+    guessed = [spans_of(model.find_entities(one, seen)) for one, seen in zip(utterances, alone, strict=True)]
+    truth = [spans_of(example.entities) for example in tested]
+    same = np.array([ours == theirs for ours, theirs in zip(guessed, truth, strict=True)])
+    intent = scored.predictive.known.argmax(axis=1) == scored.truth
+    return {
+        "slot_f1": metrics.span_f1(guessed, truth),
+        "sentence_accuracy": float((same & intent)[scored.known].mean()),
+    }
+
+
+def spans_of(entities: Sequence[Entity]) -> metrics.Spans:
+    """Kind, start and end of each."""
+    return frozenset((one.entity, one.start, one.end) for one in entities)
 
 
 def tuning_set(model: Model, valid: Path | None, valid_oos: Path | None, cache: Path | None) -> tuple[Any, Any, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+Spans: TypeAlias = frozenset[tuple[str, int, int]]
 BINS = 15
 
 
@@ -84,3 +85,10 @@ def aurc(score: Array, right: Array) -> float:
 def percentiles(milliseconds: Sequence[float]) -> tuple[float, float]:
     """Median and 95th percentile."""
     return float(np.percentile(milliseconds, 50)), float(np.percentile(milliseconds, 95))
+
+
+def span_f1(guessed: Sequence[Spans], truth: Sequence[Spans]) -> float | None:
+    """Micro F1 of whole spans, as conlleval counts them: right when kind, start and end are; None without any span."""
+    hits = sum(len(ours & theirs) for ours, theirs in zip(guessed, truth, strict=True))
+    both = sum(map(len, guessed)) + sum(map(len, truth))
+    return 2 * hits / both if both else None

@@ -8,12 +8,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from dialogue.errors import ProjectError, Where, error
 from dialogue.training.data import read_data
 from dialogue.training.nodes import Report
 from dialogue.training.types import Example
 from dialogue.training.yaml import decode
+from policies.types import Entity
 
 COLUMNS = ("text", "intent")
 MAX_CELL = 10_000_000  # characters; the csv module's own limit is smaller than a long message
@@ -22,9 +24,10 @@ MAX_CELL = 10_000_000  # characters; the csv module's own limit is smaller than 
 def read_examples(path: Path) -> list[Example]:
     """Read a set of sentences and their intents.
 
-    The kind is told by the suffix: `.jsonl` or `.json` has one object `{"text": ..., "intent": ...}` a line (other keys
-    are passed over); `.csv` and `.tsv` have a header naming the columns text and intent, or just two columns; `.yml`,
-    `.yaml` and folders are Rasa training data. Texts are kept as they are; a text may be empty.
+    The kind is told by the suffix: `.jsonl` or `.json` has one object `{"text": ..., "intent": ...}` a line, with
+    `tokens` and BIO `tags` where entities are marked (other keys are passed over); `.csv` and `.tsv` have a header
+    naming the columns text and intent, or just two columns; `.yml`, `.yaml` and folders are Rasa training data. Texts
+    are kept as they are; a text may be empty.
 
     Raises:
         ProjectError: with every problem found.
@@ -78,7 +81,39 @@ def _read_object(found: object, where: Where, report: Report) -> Example | None:
     if not found["intent"].strip():
         report.error(where, "the intent is empty")
         return None
-    return Example(found["text"], found["intent"].strip(), where=where)
+    marked = _read_tags(found, where, report) if "tags" in found else ()
+    return Example(found["text"], found["intent"].strip(), marked, where=where)
+
+
+def _read_tags(found: Mapping[str, Any], where: Where, report: Report) -> tuple[Entity, ...]:
+    """The entities that BIO tags mark (`B-city`, `I-city`, `O`), by the places of the tokens in the text."""
+    tokens, tags, text = _texts(found.get("tokens")), _texts(found["tags"]), found["text"]
+    if tokens is None or tags is None or len(tokens) != len(tags):
+        report.error(where, "expected tokens and tags to be lists of texts, as long as each other")
+        return ()
+    entities: list[Entity] = []
+    end, open_ = 0, False
+    for token, tag in zip(tokens, tags, strict=True):
+        start = text.find(token, end)
+        if start < 0:
+            report.error(where, f"token {token!r} is not in the text after character {end}")
+            return ()
+        end = start + len(token)
+        kind, _, name = tag.partition("-")
+        if kind == "I" and open_ and entities[-1].entity == name:
+            begin = entities[-1].start
+            entities[-1] = Entity(name, begin, end, text[begin:end], "annotation")
+        elif kind in ("B", "I") and name:
+            entities.append(Entity(name, start, end, token, "annotation"))
+        elif tag != "O":
+            report.error(where, f"tag {tag!r}: expected O, B-<entity> or I-<entity>")
+            return ()
+        open_ = tag != "O"
+    return tuple(entities)
+
+
+def _texts(value: object) -> list[str] | None:
+    return value if isinstance(value, list) and all(isinstance(one, str) for one in value) else None
 
 
 def _read_csv(text: str, file: str, report: Report, delimiter: str = ",") -> Iterator[Example]:

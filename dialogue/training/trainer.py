@@ -11,12 +11,14 @@ from dialogue.config import Fusion as FusionSection
 from dialogue.encoding import Continued, EncoderSet
 from dialogue.errors import TrainingError
 from dialogue.fusion.member import FUSION_VIEW
+from dialogue.fusion.units import Units
 from dialogue.model import Meaning, Model, sentences
 from dialogue.plugins import build_encoders
 from dialogue.posterior.head import HeadConfig, fit_head
 from dialogue.posterior.kernel import IntArray, ViewKernel
+from dialogue.tagging.tagger import Tagger
 from dialogue.threads import limit_threads
-from dialogue.training.corpus import Corpus
+from dialogue.training.corpus import Corpus, remembered
 from dialogue.training.members import Material, train_members
 from dialogue.training.memory import release
 from encoders.base import Encoder
@@ -26,6 +28,7 @@ from encoders.features import Utterance
 from encoders.tokenizer import tokenize
 
 Progress = Callable[[str, int, int], None]
+FEWEST_ANNOTATED = 40  # texts with an entity; below, what was annotated is remembered and nothing is learned
 HINT_LOOSENESS = 2.0  # a name or description is worth half an example
 START: Mapping[str, ViewKernel] = {
     "bert": ViewKernel(1.0, 3.0),
@@ -61,6 +64,8 @@ def train_model(config: Config, corpus: Corpus, progress: Progress = lambda stag
     units = encoders.see(utterances, cache)
     progress("look", 1, 1)
     views = sentences(units)
+    tagger = learn_entities(config, corpus, utterances, units, progress)
+    tables = remembered(corpus) if tagger is None else corpus.entities
     answers = [tokenize(text, config.language) for text in dict.fromkeys(corpus.answers.values())]
     material = Material(
         utterances=utterances,
@@ -91,7 +96,25 @@ def train_model(config: Config, corpus: Corpus, progress: Progress = lambda stag
         looseness=np.where(np.array(corpus.hints or (False,) * len(labels)), HINT_LOOSENESS, 1.0).astype(np.float32),
     )
     progress("weigh", 1, 1)
-    return Model(config.language, encoders, members, head, meaning, corpus.entities)
+    return Model(config.language, encoders, members, head, meaning, tables, tagger)
+
+
+def learn_entities(
+    config: Config, corpus: Corpus, utterances: Sequence[Utterance], units: Units, progress: Progress
+) -> Tagger | None:
+    """The tagger, where the examples are annotated and bot.yml wants one."""
+    if not config.entities.learn or sum(map(bool, corpus.annotated)) < FEWEST_ANNOTATED:
+        return None
+    from dialogue.tagging.tagger import fit_tagger
+
+    return fit_tagger(
+        utterances,
+        corpus.annotated,
+        units,
+        corpus.patterns,
+        seed=config.seed,
+        progress=lambda done, total: progress("entities", done, total),
+    )
 
 
 def answers_of(corpus: Corpus) -> IntArray:

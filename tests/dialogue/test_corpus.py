@@ -2,7 +2,7 @@
 
 import pytest
 
-from dialogue.training.corpus import Corpus, build_corpus, readable, with_hints
+from dialogue.training.corpus import Corpus, build_corpus, readable, remembered, with_hints
 from dialogue.training.data import read_data
 
 DATA = """version: "3.1"
@@ -62,10 +62,21 @@ def test_answers_are_the_first_wordings(corpus):
     assert corpus.answers == {"faq/wifi": "The wifi is free.", "faq/own_food": "Eat what you like."}
 
 
-def test_entities_come_from_lookups_regexes_and_examples(corpus):
-    assert corpus.entities.lookups == {"city": ("Rome", "Oslo", "the capital")}
+def test_entities_come_from_lookups_and_regexes(corpus):
+    assert corpus.entities.lookups == {"city": ("Rome",)}
     assert corpus.entities.regexes == {"code": (r"\b[A-Z]{2}\d{4}\b",)}
     assert corpus.entities.synonyms["the capital"] == "Oslo"
+
+
+def test_what_is_annotated_is_kept_beside_its_text_and_can_be_remembered(corpus):
+    (marked,) = corpus.annotated[corpus.texts.index("leave for Oslo")]
+    assert (marked.entity, marked.start, marked.end) == ("city", 10, 14)
+    assert len(corpus.annotated) == len(corpus.texts)
+    assert remembered(corpus).lookups == {"city": ("Rome", "Oslo", "the capital")}
+
+
+def test_every_table_and_regex_may_help_to_find_entities(corpus):
+    assert [name for name, _ in corpus.patterns] == ["code", "city", "river"]
 
 
 def test_a_plain_set_of_sentences_has_hints_too():

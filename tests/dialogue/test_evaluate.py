@@ -99,7 +99,26 @@ def test_what_is_out_of_scope_is_so_whatever_its_label(files, tmp_path):
 def test_without_anything_out_of_scope_its_numbers_are_missing(files):
     found = evaluate_nlu(**files | {"oos": None})
     missing = {name for name, value in found.items() if value is None}
-    assert missing == {"oos_auroc", "oos_aupr", "oos_fpr95", "oos_recall_at_threshold"}
+    entities = {"slot_f1", "sentence_accuracy"}
+    assert missing == {"oos_auroc", "oos_aupr", "oos_fpr95", "oos_recall_at_threshold"} | entities
+
+
+def tagged(words, tags, intent):
+    return json.dumps({"text": words, "intent": intent, "tokens": words.split(), "tags": tags.split()}) + "\n"
+
+
+def test_entities_are_measured_by_whole_spans_and_whole_sentences(files, tmp_path):
+    cities = [f"{a}{b}" for a in ("ro", "pa", "os", "li", "be") for b in ("me", "ris", "lo", "ma")]
+    train = [tagged(f"fly to {one}", "O O B-city", "fly") for one in cities]
+    train += [tagged(f"stay in new {one} now", "O O B-city I-city O", "stay") for one in cities]
+    train += [tagged(text, " ".join("O" * len(text.split())), "greet") for text in ("hello", "hi there", "good day")]
+    (tmp_path / "marked.jsonl").write_text("".join(train))
+    test = [tagged("fly to home", "O O B-city", "fly"), tagged("stay in new rome now", "O O B-city I-city O", "stay")]
+    test += [tagged("hello", "B-city", "greet")]  # which no example says
+    (tmp_path / "asked.jsonl").write_text("".join(test))
+    found = evaluate_nlu(project=files["project"], train=tmp_path / "marked.jsonl", test=tmp_path / "asked.jsonl")
+    assert found["slot_f1"] == pytest.approx(2 * 2 / (2 + 3))
+    assert found["sentence_accuracy"] == pytest.approx(2 / 3)
 
 
 def test_the_threshold_is_tuned_where_one_says(files, tmp_path):

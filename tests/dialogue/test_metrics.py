@@ -95,3 +95,11 @@ def test_area_under_the_risk_coverage_curve_by_hand():
 
 def test_percentiles():
     assert metrics.percentiles(list(range(101))) == (50.0, 95.0)
+
+
+def test_spans_are_right_when_kind_and_both_ends_are():
+    truth = [frozenset({("city", 0, 4), ("day", 5, 9)}), frozenset()]
+    assert metrics.span_f1(truth, truth) == 1.0
+    assert metrics.span_f1([frozenset({("city", 0, 3), ("day", 5, 9)}), frozenset()], truth) == 0.5
+    assert metrics.span_f1([frozenset({("date", 5, 9)}), frozenset({("city", 0, 4)})], truth) == 0.0
+    assert metrics.span_f1([frozenset()], [frozenset()]) is None

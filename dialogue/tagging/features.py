@@ -1,0 +1,58 @@
+"""What the tagger sees of each piece, beside its letters: the encoders' words, and what can be told by looking."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy.sparse import issparse
+
+from dialogue.fusion.units import Seen, Units
+from dialogue.posterior.kernel import FloatArray
+from dialogue.tagging.tags import Piece
+
+LOOKS = (
+    lambda text: text[:1].isupper(),
+    lambda text: len(text) > 1 and text.isupper(),
+    lambda text: text.isdigit(),
+    lambda text: any(character.isdigit() for character in text) and not text.isdigit(),
+    lambda text: not any(character.isalnum() for character in text),
+    lambda text: "@" in text,
+)
+PLACES = "SBME"
+
+Patterns = Sequence[tuple[str, re.Pattern[str]]]
+
+
+def dense_words(units: Units) -> dict[str, Seen]:
+    """The encoders whose word vectors are dense, and so say something of words that were never annotated."""
+    return {name: seen for name, seen in units.seen.items() if not issparse(seen.words)}
+
+
+def word_vectors(seen: Mapping[str, Seen], text: int, pieces: Sequence[Piece]) -> FloatArray:
+    """[n, D]: for each piece of text number `text` the vectors of its word by all encoders, side by side."""
+    words = np.array([piece.word for piece in pieces], np.int64)
+    rows = [np.asarray(view.words[view.starts[text] + words], np.float32) for view in seen.values()]
+    return np.concatenate(rows, axis=1) if rows else np.zeros((len(pieces), 0), np.float32)
+
+
+def marks(text: str, pieces: Sequence[Piece], patterns: Patterns) -> FloatArray:
+    """[n, M] zeros and ones: how a piece looks, its place in its word, which patterns it begins and is part of."""
+    found = np.zeros((len(pieces), mark_count(patterns)), np.float32)
+    for i, piece in enumerate(pieces):
+        found[i, : len(LOOKS)] = [look(piece.text) for look in LOOKS]
+        found[i, len(LOOKS) + PLACES.index(piece.place)] = 1
+    for number, (_, pattern) in enumerate(patterns):
+        column = len(LOOKS) + len(PLACES) + 2 * number
+        for match in pattern.finditer(text):
+            covered = [i for i, piece in enumerate(pieces) if match.start() <= piece.start and piece.end <= match.end()]
+            if covered:
+                found[covered[0], column] = 1
+                found[covered, column + 1] = 1
+    return found
+
+
+def mark_count(patterns: Patterns) -> int:
+    """M of `marks`."""
+    return len(LOOKS) + len(PLACES) + 2 * len(patterns)

@@ -1,0 +1,56 @@
+"""The tagger's emissions in numpy: what serves. `dialogue.tagging.network` is the same in torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from dialogue.posterior.kernel import FloatArray
+from dialogue.tagging.tags import Piece
+from encoders.gru_forward import Vocabulary, gru, spelling
+
+CONSTANTS = ("mean", "scale", "temperature")
+GRU = tuple(
+    f"gru.{kind}_l0{way}" for way in ("", "_reverse") for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+)
+LEARNED = (
+    *("words.weight", "characters.weight", "convolution.weight", "convolution.bias", "emit.weight", "emit.bias"),
+    *("start", "transition", "end"),
+    *GRU,
+)
+DENSE = ("dense.weight", "dense.bias")  # only where an encoder has dense words
+
+
+def form(piece: Piece) -> str:
+    """The spelling of a piece as the vocabulary has it."""
+    return piece.text.lower()
+
+
+def emissions(
+    vocabulary: Vocabulary,
+    arrays: Mapping[str, FloatArray],
+    pieces: Sequence[Piece],
+    dense: FloatArray,
+    marks: FloatArray,
+) -> FloatArray:
+    """Emissions [n, T] of one text, in nats.
+
+    Args:
+        vocabulary: of pieces and characters.
+        arrays: the network's, with `mean` and `scale` [D] of the encoders' words.
+        pieces: n of them, at least one.
+        dense: [n, D] the encoders' words as they are.
+        marks: [n, M].
+    """
+    forms = [form(piece) for piece in pieces]
+    parts = [arrays["words.weight"][vocabulary.word_ids(forms)], spelling(arrays, vocabulary.character_ids(forms))]
+    if dense.shape[1]:
+        standard = (dense - arrays["mean"]) * arrays["scale"]
+        parts.append(np.maximum(standard @ arrays["dense.weight"].T + arrays["dense.bias"], 0))
+    inputs = np.concatenate([*parts, marks], axis=1)[None].astype(np.float32)  # [1, n, I]
+    forwards = gru(arrays, "", inputs)[0]  # [n, h]
+    backwards = gru(arrays, "_reverse", inputs[:, ::-1])[0, ::-1]  # [n, h]
+    states = np.concatenate([forwards, backwards], axis=1)  # [n, 2h]
+    found: FloatArray = states @ arrays["emit.weight"].T + arrays["emit.bias"]
+    return found

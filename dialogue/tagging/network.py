@@ -1,0 +1,99 @@
+"""The tagger in torch, for training; `dialogue.tagging.forward` is the same in numpy.
+
+A piece is its embedding, a convolution over its characters (as in the GRU encoder), a projection of all encoders' words
+and its marks; a bidirectional GRU reads the pieces, a linear layer gives each tag's emission, and a conditional random
+field the probability of all of them together (Huang, Xu and Yu 2015, "Bidirectional LSTM-CRF Models for Sequence
+Tagging").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from dialogue.tagging.crf import FORBIDDEN
+from dialogue.tagging.tags import may_begin, may_follow
+from encoders.gru_forward import KERNEL
+
+WORD, CHARACTER, SPELLING, DENSE, HIDDEN = 64, 16, 32, 128, 256
+DROPOUT = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """B texts of at most n pieces.
+
+    Attributes:
+        words: [B, n] rows of the word embedding.
+        forms: [B, n] rows of `characters`.
+        characters: [U, C] each form spelled once.
+        dense: [B, n, D] the encoders' words, standardised.
+        marks: [B, n, M].
+        tags: [B, n].
+        lengths: [B], on the CPU, all above zero.
+    """
+
+    words: Tensor
+    forms: Tensor
+    characters: Tensor
+    dense: Tensor
+    marks: Tensor
+    tags: Tensor
+    lengths: Tensor
+
+
+class Network(nn.Module):
+    """Emissions and the potentials between tags."""
+
+    def __init__(self, words: int, characters: int, dense: int, marks: int, tags: int) -> None:
+        super().__init__()
+        self.words = nn.Embedding(words + 2, WORD, padding_idx=0)
+        self.characters = nn.Embedding(characters + 2, CHARACTER, padding_idx=0)
+        self.convolution = nn.Conv1d(CHARACTER, SPELLING, KERNEL, padding=KERNEL // 2)
+        self.dense = nn.Linear(dense, DENSE) if dense else None
+        width = WORD + SPELLING + marks + (DENSE if dense else 0)
+        self.gru = nn.GRU(width, HIDDEN // 2, batch_first=True, bidirectional=True)
+        self.emit = nn.Linear(HIDDEN, tags)
+        self.start = nn.Parameter(torch.zeros(tags))
+        self.transition = nn.Parameter(torch.zeros(tags, tags))
+        self.end = nn.Parameter(torch.zeros(tags))
+        self.dropout = nn.Dropout(DROPOUT)
+        self.register_buffer("_begins", torch.from_numpy(may_begin(tags)), persistent=False)
+        self.register_buffer("_follows", torch.from_numpy(may_follow(tags)), persistent=False)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Emissions [B, n, T]."""
+        embedded = self.characters(batch.characters).transpose(1, 2)  # [U, c, C]
+        spelled = self.convolution(embedded).relu().amax(dim=2)  # [U, F]
+        parts = [self.words(batch.words), spelled[batch.forms]]  # [B, n, E], [B, n, F]
+        if self.dense is not None:
+            parts.append(self.dense(batch.dense).relu())  # [B, n, H]
+        inputs = torch.cat([self.dropout(torch.cat(parts, dim=2)), batch.marks], dim=2)
+        packed = pack_padded_sequence(inputs, batch.lengths, batch_first=True, enforce_sorted=False)
+        states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True)  # [B, n, 2h]
+        emissions: Tensor = self.emit(self.dropout(states))
+        return emissions
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean negative log probability of the tags, in nats a text."""
+        return self.sequence_loss(self(batch), batch.tags, batch.lengths)
+
+    def sequence_loss(self, emission: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
+        """Mean over texts of log partition minus score: emissions [B, n, T], tags [B, n], lengths [B]."""
+        start = self.start.masked_fill(~self._begins, FORBIDDEN)  # type: ignore[operator]
+        transition = self.transition.masked_fill(~self._follows, FORBIDDEN)  # type: ignore[operator]
+        alpha = start + emission[:, 0]  # [B, T]
+        picked = emission.gather(2, tags[..., None])[..., 0]  # [B, n]
+        score = start[tags[:, 0]] + picked[:, 0]  # [B]
+        for t in range(1, emission.shape[1]):
+            here = t < lengths  # [B]
+            # exp in a common scale: a matrix product is far cheaper than a sum over [B, T, T]
+            top = alpha.amax(dim=1, keepdim=True)
+            summed = ((alpha - top).exp() @ transition.exp()).clamp_min(1e-37).log() + top
+            alpha = torch.where(here[:, None], summed + emission[:, t], alpha)
+            score = score + torch.where(here, transition[tags[:, t - 1], tags[:, t]] + picked[:, t], 0.0)
+        last = tags.gather(1, (lengths - 1)[:, None])[:, 0]
+        return (torch.logsumexp(alpha + self.end, dim=1) - score - self.end[last]).mean()

@@ -1,0 +1,162 @@
+"""The trained tagger: from a text and what the encoders see in it to entities with their probabilities."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dialogue.fusion.units import Units
+from dialogue.posterior.arrays import load_arrays, save_arrays
+from dialogue.posterior.kernel import FloatArray
+from dialogue.tagging.crf import Chain, spans
+from dialogue.tagging.features import Patterns, dense_words, marks, word_vectors
+from dialogue.tagging.forward import CONSTANTS, LEARNED, emissions, form
+from dialogue.tagging.tags import Label, labels_of, pieces_of, tag_count, tags_of
+from encoders.features import Utterance
+from encoders.gru_forward import Vocabulary
+from policies.types import Entity
+
+FILE, ARRAYS = "tagger.json", "tagger.safetensors"
+EXTRACTOR = "tagger"
+PLAIN_SHARE = 3  # texts without an entity that are learned from, for each with one
+
+
+@dataclass(frozen=True, slots=True)
+class Tagger:
+    """Finds entities.
+
+    Attributes:
+        labels: what it tells apart.
+        encoders: whose words it reads, in this order.
+        patterns: regular expressions of the bot that are features.
+        vocabulary: pieces and characters it knows.
+        arrays: see `dialogue.tagging.forward`.
+    """
+
+    labels: tuple[Label, ...]
+    encoders: tuple[str, ...]
+    patterns: tuple[tuple[str, str], ...]
+    vocabulary: Vocabulary
+    arrays: Mapping[str, FloatArray]
+
+    def find(self, utterance: Utterance, units: Units) -> tuple[Entity, ...]:
+        """The entities of one text, in order; `units` is of it alone. Confidences are posterior probabilities."""
+        pieces = pieces_of(utterance)
+        if not pieces:
+            return ()
+        dense = word_vectors({name: units.seen[name] for name in self.encoders}, 0, pieces)
+        seen = marks(utterance.text, pieces, compiled(self.patterns))
+        temperature = float(self.arrays["temperature"][0])
+        emission = emissions(self.vocabulary, self.arrays, pieces, dense, seen) / temperature
+        chain = Chain.constrained(*(self.arrays[name] / temperature for name in ("start", "transition", "end")))
+        found = []
+        for span, probability in spans(chain, emission):
+            label = self.labels[span.label]
+            start, end = pieces[span.first].start, pieces[span.last - 1].end
+            found.append(
+                Entity(
+                    label.entity,
+                    start,
+                    end,
+                    utterance.text[start:end],
+                    EXTRACTOR,
+                    probability,
+                    label.role or None,
+                    label.group or None,
+                )
+            )
+        return tuple(found)
+
+    def save(self, folder: Path) -> None:
+        """Write tagger.json and tagger.safetensors into an existing folder."""
+        settings = {
+            "labels": [[label.entity, label.role, label.group] for label in self.labels],
+            "encoders": list(self.encoders),
+            "patterns": [list(pattern) for pattern in self.patterns],
+            "words": list(self.vocabulary.words),
+            "characters": list(self.vocabulary.characters),
+        }
+        (folder / FILE).write_text(json.dumps(settings, ensure_ascii=False), "utf-8")
+        save_arrays(folder / ARRAYS, self.arrays)
+
+    @classmethod
+    def load(cls, folder: Path) -> Tagger:
+        """Read what `save` wrote. Raises `ValueError` naming a missing or damaged file."""
+        file = folder / FILE
+        try:
+            settings = json.loads(file.read_text("utf-8"))
+            labels = tuple(Label(*label) for label in settings["labels"])
+            patterns = tuple((str(name), str(pattern)) for name, pattern in settings["patterns"])
+            words, characters = ({str(x): i for i, x in enumerate(settings[k], 2)} for k in ("words", "characters"))
+            encoders = tuple(map(str, settings["encoders"]))
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{file} is missing or damaged: {error}") from error
+        arrays = load_arrays(folder / ARRAYS, (*LEARNED, *CONSTANTS))
+        if len(arrays["start"]) != tag_count(labels):
+            raise ValueError(f"{file} and {ARRAYS} do not fit: {len(labels)} labels, {len(arrays['start'])} tags")
+        return cls(labels, encoders, patterns, Vocabulary(words, characters), arrays)
+
+
+def fit_tagger(
+    utterances: Sequence[Utterance],
+    annotated: Sequence[Sequence[Entity]],
+    units: Units,
+    patterns: Sequence[tuple[str, str]],
+    *,
+    seed: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Tagger | None:
+    """Learn from N texts with their entities; None where none is annotated.
+
+    Args:
+        utterances: the texts.
+        annotated: the entities of each.
+        units: what the encoders see in them.
+        patterns: names and regular expressions that may help.
+        seed: of everything random.
+        progress: is told passes done and due.
+    """
+    from dialogue.tagging.training import Lesson, train_network, vocabulary_of
+
+    labels = labels_of(annotated)
+    if not labels:
+        return None
+    seen = dense_words(units)
+    rows = learned_from(utterances, annotated, seed)
+    pieces = {i: pieces_of(utterances[i]) for i in rows}
+    vectors = {i: word_vectors(seen, i, pieces[i]) for i in rows}
+    every = np.concatenate(list(vectors.values()))
+    mean, scale = every.mean(axis=0), 1 / (every.std(axis=0) + 1e-3)
+    found = compiled(patterns)
+    lessons = [
+        Lesson(
+            [form(piece) for piece in pieces[i]],
+            ((vectors[i] - mean) * scale).astype(np.float32),
+            marks(utterances[i].text, pieces[i], found),
+            tags_of(pieces[i], annotated[i], labels),
+        )
+        for i in rows
+    ]
+    vocabulary = vocabulary_of(lessons)
+    arrays = train_network(lessons, vocabulary, tag_count(labels), seed, progress)
+    arrays.update({"mean": mean.astype(np.float32), "scale": scale.astype(np.float32)})
+    return Tagger(labels, tuple(seen), tuple(patterns), vocabulary, arrays)
+
+
+def learned_from(utterances: Sequence[Utterance], annotated: Sequence[Sequence[Entity]], seed: int) -> list[int]:
+    """The texts that are learned from: all with an entity, and so many of the others that they do not drown them."""
+    filled = [i for i, utterance in enumerate(utterances) if utterance.tokens]
+    with_one = [i for i in filled if annotated[i]]
+    plain = np.array([i for i in filled if not annotated[i]], np.int64)
+    some = np.random.default_rng(seed).permutation(plain)[: PLAIN_SHARE * len(with_one)]
+    return sorted([*with_one, *some.tolist()])
+
+
+def compiled(patterns: Sequence[tuple[str, str]]) -> Patterns:
+    """Ready to search; Python keeps what it compiled before."""
+    return [(name, re.compile(pattern, re.IGNORECASE)) for name, pattern in patterns]

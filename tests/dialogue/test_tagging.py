@@ -1,0 +1,207 @@
+"""Entities that are learned: what is tagged, what is found, and how surely."""
+
+import numpy as np
+import pytest
+import torch
+
+from dialogue.encoding import EncoderSet
+from dialogue.entities import EntityTables, find_entities
+from dialogue.tagging.features import dense_words, mark_count, marks, word_vectors
+from dialogue.tagging.forward import emissions, form
+from dialogue.tagging.network import Network
+from dialogue.tagging.tagger import Tagger, compiled, fit_tagger, learned_from
+from dialogue.tagging.tags import Label, first, inside, labels_of, pieces_of, tags_of
+from dialogue.tagging.training import Lesson, collate
+from encoders.fasttext import FastTextEncoder
+from encoders.tokenizer import tokenize
+from policies.types import Entity
+
+CITIES = ("rome", "oslo", "paris", "new york", "berlin", "lima", "quito", "cairo", "la paz", "delhi")
+DAYS = ("monday", "friday", "sunday", "tomorrow", "next week")
+CARRIERS = ("from {0} to {1} on {2}", "i want to go to {1} {2} , leaving {0}", "{2} : {0} - {1}", "to {1} from {0}")
+
+
+def mark(text, *stretches):
+    """Entities of stretches (words, type, role), each sought after the one before."""
+    found, start = [], 0
+    for words, kind, role in stretches:
+        start = text.index(words, start)
+        found.append(Entity(kind, start, start + len(words), words, "gold", role=role))
+        start += len(words)
+    return tuple(found)
+
+
+def travel(number, seed):
+    rng = np.random.default_rng(seed)
+    for _ in range(number):
+        carrier = CARRIERS[rng.integers(len(CARRIERS))]
+        here, there = rng.choice(CITIES, 2, replace=False)
+        text = carrier.format(here, there, DAYS[rng.integers(len(DAYS))])
+        order = [("to", there), ("from", here)] if carrier.index("{1}") < carrier.index("{0}") else [
+            ("from", here), ("to", there)]  # fmt: skip
+        stretches = [(city, "city", role) for role, city in order]
+        yield text, mark(text, *stretches)
+    for text in ("hello there", "thanks a lot", "what can you do", "good bye", "are you a bot"):
+        yield text, ()
+
+
+@pytest.fixture(scope="module")
+def taught():
+    pairs = list(travel(120, 0))
+    utterances = [tokenize(text) for text, _ in pairs]
+    encoder = FastTextEncoder(epochs=5, dim=20).fit(utterances, ["x"] * len(pairs), seed=0)
+    encoders = EncoderSet({"fasttext": encoder}, {"fasttext": "fasttext"}, None)
+    annotated = [entities for _, entities in pairs]
+    units = encoders.see(utterances)
+    return utterances, annotated, units, encoders
+
+
+@pytest.fixture(scope="module")
+def tagger(taught):
+    utterances, annotated, units, _ = taught
+    found = fit_tagger(utterances, annotated, units, [("day", r"\b\w+day\b")], seed=0)
+    assert found is not None
+    return found
+
+
+def found_in(text, tagger, taught):
+    utterance = tokenize(text)
+    return tagger.find(utterance, taught[3].see([utterance]))
+
+
+def told(entities):
+    return [(one.value, one.entity, one.role) for one in entities]
+
+
+def test_a_role_is_told_by_what_stands_around(tagger, taught):
+    entities = found_in("to quito from lima", tagger, taught)
+    assert told(entities) == [("quito", "city", "to"), ("lima", "city", "from")]
+    assert [(one.start, one.end) for one in entities] == [(3, 8), (14, 18)]
+    assert all(0.5 < one.confidence <= 1 for one in entities)
+
+
+def test_a_city_nobody_wrote_down_is_found_where_cities_stand(tagger, taught):
+    entities = found_in("from zagreb to oslo on friday", tagger, taught)
+    assert told(entities) == [("zagreb", "city", "from"), ("oslo", "city", "to")]
+
+
+def test_nothing_is_found_where_nothing_is(tagger, taught):
+    for text in ("", "   ", "hello there", "thanks a lot"):
+        assert found_in(text, tagger, taught) == ()
+
+
+def test_what_is_right_is_surer_than_what_is_wrong(tagger, taught):
+    right, wrong = [], []
+    for text, gold in travel(60, 9):
+        noisy = text.replace("from", "out of").replace(",", "") if len(right) % 2 else text
+        known = set(told(gold))
+        for one in found_in(noisy, tagger, taught):
+            (right if told([one])[0] in known else wrong).append(one.confidence)
+    assert len(right) > 80
+    assert np.mean(right) > 0.8
+    assert not wrong or np.mean(wrong) < np.mean(right)
+
+
+def test_numpy_serves_what_torch_learned(tagger, taught):
+    utterances, _, units, _ = taught
+    network = Network(
+        len(tagger.vocabulary.words), len(tagger.vocabulary.characters), 20, mark_count(tagger.patterns), 5
+    ).eval()
+    network.load_state_dict({k: torch.from_numpy(v) for k, v in tagger.arrays.items() if k in network.state_dict()})
+    rows = (0, 3, len(utterances) - 1)
+    lessons, ours = [], []
+    for i in rows:
+        pieces = pieces_of(utterances[i])
+        dense = word_vectors(dense_words(units), i, pieces)
+        seen = marks(utterances[i].text, pieces, compiled(tagger.patterns))
+        ours.append(emissions(tagger.vocabulary, tagger.arrays, pieces, dense, seen))
+        standard = (dense - tagger.arrays["mean"]) * tagger.arrays["scale"]
+        lessons.append(Lesson([form(p) for p in pieces], standard, seen, np.zeros(len(pieces), np.int64)))
+    with torch.inference_mode():
+        theirs = network(collate(lessons, tagger.vocabulary)).numpy()
+    for row, emission in enumerate(ours):
+        assert np.allclose(theirs[row, : len(emission)], emission, atol=1e-4)
+
+
+def test_what_is_saved_finds_the_same(tagger, taught, tmp_path):
+    tagger.save(tmp_path)
+    text = "i want to go to la paz tomorrow , leaving new york"
+    assert found_in(text, Tagger.load(tmp_path), taught) == found_in(text, tagger, taught)
+
+
+@pytest.mark.parametrize("damage", ["{", '{"labels": [["city", "", ""]]}'])
+def test_a_damaged_file_is_named(tagger, tmp_path, damage):
+    tagger.save(tmp_path)
+    (tmp_path / "tagger.json").write_text(damage)
+    with pytest.raises(ValueError, match=r"tagger\.json"):
+        Tagger.load(tmp_path)
+
+
+def test_labels_and_weights_must_fit(tagger, tmp_path):
+    tagger.save(tmp_path)
+    file = tmp_path / "tagger.json"
+    file.write_text(file.read_text().replace('["city", "to", ""]', '["city", "to", ""], ["zoo", "", ""]'))
+    with pytest.raises(ValueError, match="do not fit"):
+        Tagger.load(tmp_path)
+
+
+def test_the_same_seed_learns_the_same(tagger, taught):
+    utterances, annotated, units, _ = taught
+    again = fit_tagger(utterances, annotated, units, [("day", r"\b\w+day\b")], seed=0)
+    assert all(np.array_equal(again.arrays[name], array) for name, array in tagger.arrays.items())
+
+
+def test_without_annotations_nothing_is_learned(taught):
+    utterances, _, units, _ = taught
+    assert fit_tagger(utterances, [()] * len(utterances), units, [], seed=0) is None
+
+
+def test_texts_without_entities_do_not_drown_the_others():
+    utterances = [tokenize("book it")] * 100 + [tokenize("")]
+    annotated = [(Entity("thing", 5, 7, "it", "gold"),)] * 5 + [()] * 96
+    rows = learned_from(utterances, annotated, seed=0)
+    assert len(rows) == 5 + 3 * 5
+    assert rows[:5] == [0, 1, 2, 3, 4]
+    assert 100 not in rows
+
+
+def test_chinese_is_tagged_by_character_since_annotations_cut_words():
+    utterance = tokenize("帮我订星期五早上的票", "zh")
+    pieces = pieces_of(utterance)
+    assert "".join(piece.text for piece in pieces) == utterance.text
+    assert all(utterance.text[piece.start : piece.end] == piece.text for piece in pieces)
+    annotated = (Entity("date", 3, 6, "星期五", "gold"), Entity("time", 6, 8, "早上", "gold"))
+    labels = labels_of([annotated])
+    assert labels == (Label("date"), Label("time"))
+    tags = tags_of(pieces, annotated, labels)
+    assert tags.tolist() == [0, 0, 0, first(0), inside(0), inside(0), first(1), inside(1), 0, 0]
+
+
+def test_an_annotation_inside_a_latin_word_takes_the_word_if_it_is_most_of_it():
+    pieces = pieces_of(tokenize("at 10pm sharp"))
+    most, little = Entity("time", 3, 6, "10p", "gold"), Entity("time", 3, 4, "1", "gold")
+    assert tags_of(pieces, (most,), (Label("time"),)).tolist() == [0, 1, 0]
+    assert tags_of(pieces, (little,), (Label("time"),)).tolist() == [0, 0, 0]
+
+
+def test_marks_tell_looks_places_and_patterns():
+    pieces = pieces_of(tokenize("Go on Monday 12 KH-4821 , a@b.de"))
+    seen = marks("Go on Monday 12 KH-4821 , a@b.de", pieces, compiled([("day", "mon.*?y 12")]))
+    by_text = {piece.text: row.tolist() for piece, row in zip(pieces, seen, strict=True)}
+    assert by_text["Go"][:6] == [1, 0, 0, 0, 0, 0]
+    assert by_text["12"][:6] == [0, 0, 1, 0, 0, 0]
+    assert by_text["KH-4821"][:6] == [1, 1, 0, 1, 0, 0]
+    assert by_text[","][:6] == [0, 0, 0, 0, 1, 0]
+    assert by_text["a@b.de"][5] == 1
+    assert by_text["Monday"][-2:] == [1, 1]
+    assert by_text["12"][-2:] == [0, 1]
+
+
+def test_what_was_learned_wins_over_a_table_on_the_same_stretch_and_synonyms_map_both():
+    tables = EntityTables(lookups={"place": ("Rome", "New Rome Road")}, synonyms={"rome": "Roma"})
+    learned = (Entity("city", 3, 7, "Rome", "tagger", 0.9, "to"),)
+    (entity,) = find_entities(tokenize("to Rome now"), tables, learned)
+    assert (entity.entity, entity.value, entity.role, entity.confidence) == ("city", "Roma", "to", 0.9)
+    longer = (Entity("city", 7, 11, "Rome", "tagger", 0.9),)
+    (entity,) = find_entities(tokenize("to New Rome Road"), tables, longer)
+    assert (entity.entity, entity.value) == ("place", "New Rome Road")
