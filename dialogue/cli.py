@@ -12,6 +12,7 @@ import typer
 
 from dialogue import __version__
 from dialogue.commands.frame import HERE, Guarded, Project
+from dialogue.commands.learn import discover, review, teach
 from dialogue.commands.measure import e2e, nlu, stories
 from dialogue.commands.project import doctor, init, train, validate, visualize
 from dialogue.commands.talk import chat, interactive, parse
@@ -27,8 +28,9 @@ app = typer.Typer(
 measurements = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Measure a bot.")
 app.add_typer(measurements, name="test")
 COMMANDS: tuple[Callable[..., None], ...] = (init, train, chat, interactive, parse, validate, visualize, doctor)
+LEARNING: tuple[Callable[..., None], ...] = (teach, review, discover)
 MEASUREMENTS: tuple[Callable[..., None], ...] = (nlu, stories, e2e)
-for command in COMMANDS:
+for command in (*COMMANDS, *LEARNING):
     app.command()(command)
 for command in MEASUREMENTS:
     measurements.command()(command)

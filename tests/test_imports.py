@@ -43,6 +43,7 @@ LEARNING = (
     (
         *("dialogue.console", "dialogue.doctor", "dialogue.scaffold", "dialogue.training.evaluate"),
         *("dialogue.e2e", "dialogue.graph", "dialogue.graph_page", "dialogue.interactive", "dialogue.story_tests"),
+        "dialogue.learning",
     ),
     ("dialogue.commands",),
     ("dialogue.cli",),
