@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from policies.fallback import ACTIONS
 from policies.history import LISTEN
+from policies.rules import default_action
 from policies.types import Belief, Decision, DialogueState, Kind, Pass, Verdict
 from policies.untrained import Untrained
 
@@ -14,7 +15,7 @@ class FormPolicy(Untrained):
     """Runs the form in charge on every message until it has all its slots, then lets the others speak.
 
     It passes when the form refused the message, and when a story left the form to ask something of its own. A message
-    that was not understood leaves no form.
+    that was not understood leaves no form. `/restart`, `/back` and `/session_start` are never for the form.
 
     Args:
         name: under which decisions are signed.
@@ -32,6 +33,8 @@ class FormPolicy(Untrained):
             return Pass("nothing was said yet")
         if form in state.rejected:
             return Pass(f"{form} refused the message")
+        if default_action(state) is not None:
+            return Pass(f"/{state.turns[-1].intent} is not for {form}")
         actions = state.turns[-1].actions
         if actions and actions[-1] == form:
             return Decision(Kind.LISTEN, LISTEN, 1.0, self.name, f"follows from {form}: it waits for an answer")

@@ -49,9 +49,9 @@ class RulePolicy:
         """The action of the longest rule that applies; an answer to an intent is as sure as the intent."""
         if not state.turns:
             return Pass("nothing was said yet")
-        turn = state.turns[-1]
-        if not turn.actions and (action := DEFAULT_INTENTS.get(turn.intent or "")) and action not in state.rejected:
-            return Decision(Kind.ACT, action, intent_mean(belief), self.name, f"/{turn.intent} always does this")
+        if (action := default_action(state)) is not None:
+            reason = f"/{state.turns[-1].intent} always does this"
+            return Decision(Kind.ACT, action, intent_mean(belief), self.name, reason)
         best = self.point(state)
         return Pass("no rule applies") if best is None else self._verdict(best, belief, state)
 
@@ -90,6 +90,13 @@ class RulePolicy:
     def _leaves(self, form: str, history: Sequence[Move]) -> bool:
         before, last = history[-2:]
         return any((form, key, last.action) in self.left_ for key in before.keys)
+
+
+def default_action(state: DialogueState) -> str | None:
+    """What `/restart`, `/back` or `/session_start` does, if the message is one of them and was not answered yet."""
+    turn = state.turns[-1]
+    action = None if turn.actions else DEFAULT_INTENTS.get(turn.intent or "")
+    return None if action in state.rejected else action
 
 
 def most_exact(applying: Iterable[Point]) -> Point | None:

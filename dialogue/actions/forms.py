@@ -19,7 +19,8 @@ class FormActions:
     A form checks what was filled, with the project's `validate_<form>` if there is one, and asks for the next slot by
     the first of `action_ask_<form>_<slot>`, `utter_ask_<form>_<slot>`, `action_ask_<slot>` and `utter_ask_<slot>`.
     Validation may empty slots, which are asked for again; choose the next slot, or none, by setting `requested_slot`;
-    end the form (`ActiveLoop(None)`); or refuse (`ActionExecutionRejected`).
+    end the form (`ActiveLoop(None)`); or refuse (`ActionExecutionRejected`). A message that was no answer to the form,
+    because a story had left it or a rule answered first, is not validated: the form asks again what it asked before.
 
     Args:
         domain: whose forms these are.
@@ -49,14 +50,15 @@ class FormActions:
         tracker = before.apply(events)
         waits = not begins and _waits(tracker)
         candidates = _filled(form, tracker) if begins else _just_set(form, tracker) if waits else {}
-        checked = self._checked(form, replace(request, tracker=tracker), candidates)
+        checks = begins or waits
+        checked = self._checked(form, replace(request, tracker=tracker), candidates) if checks else ActionResult()
         if any(isinstance(event, ActionExecutionRejected) for event in checked.events):
             return ActionResult((*events, *checked.events), checked.replies)
         if waits and not candidates and not any(_fills(event) for event in checked.events):
             raise ActionRejected(f"{form.name}: the message fills none of its slots")
         events += checked.events
         tracker = tracker.apply(checked.events)
-        slot = _next_slot(form, tracker, checked.events)
+        slot = _next_slot(form, tracker, checked.events) if checks else _still_wanted(form, tracker)
         if tracker.requested_slot != slot or slot is None:
             events.append(SlotSet(name=REQUESTED_SLOT, value=slot))
         if slot is None:
@@ -130,6 +132,12 @@ def _next_slot(form: Form, tracker: Tracker, checked: Iterable[Event]) -> str | 
     if said is not ABSENT:
         return None if said is None else str(said)
     return next((name for name in form.required_slots if tracker.slots.get(name) is None), None)
+
+
+def _still_wanted(form: Form, tracker: Tracker) -> str | None:
+    """What the form had asked for if it is still empty; validation may have added that to the form's own slots."""
+    asked = tracker.requested_slot
+    return asked if asked is not None and tracker.slots.get(asked) is None else _next_slot(form, tracker, ())
 
 
 def _heard(request: ActionRequest) -> Heard:

@@ -76,6 +76,7 @@ def test_the_decision_told_is_the_first_that_was_followed():
     assert turned.decision.action == "action_default_fallback"
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["well", "refuse", "fail", "rewind", "listen", "follow", "restart"]), max_size=30))
 def test_whatever_actions_do_the_turn_ends_listening(script):
     made = {

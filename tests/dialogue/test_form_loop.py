@@ -243,6 +243,35 @@ def test_an_answer_to_what_a_story_asked_instead_is_no_answer_to_the_form():
     assert talk.say("a window seat") == ["Booked: Rome, 3, a window seat."]
 
 
+def test_the_way_back_into_a_form_is_not_validated_once():
+    def check(asked):
+        return [slot("note", asked.tracker.latest_message.text)]  # as an `extract_note` of rasa-sdk would
+
+    place = Place(validate_booking=lambda r: check(r) if r.tracker.requested_slot == "note" else [])
+    talk = Talk(make_bot(policies=leaving_chain(), custom=place))
+    for text in ("book", "Rome", "3"):
+        talk.say(text)
+    assert where(talk) == ("booking", "note")
+    checks, place.actions = place.actions, {"validate_booking": []}
+    assert talk.say("/bye") == ["Shall I book?"]
+    place.actions, asked = checks, len(place.asked)
+    assert talk.say("affirm") == ["Anything else?"]
+    assert len(place.asked) == asked, "validation is skipped"
+    assert talk.tracker.slots["note"] is None
+    assert talk.say("a window seat") == ["Booked: Rome, 3, a window seat."]
+    assert len(place.asked) == asked + 1, "once"
+
+
+def test_a_slot_that_only_validation_asks_for_is_asked_for_again_after_an_interruption():
+    place = Place(validate_booking=lambda r: [slot("requested_slot", "note")])
+    domain = replace(DOMAIN, forms={"booking": Form("booking", ("city", "people"))})
+    talk = Talk(make_bot(policies=leaving_chain(), custom=place, domain=domain))
+    assert talk.say("book") == ["Anything else?"]
+    assert talk.say("/bye") == ["Shall I book?"]
+    assert talk.say("/affirm") == ["Anything else?"]
+    assert where(talk) == ("booking", "note")
+
+
 def test_who_answers_the_form_after_all_is_back_in_it_and_is_checked():
     place = Place(validate_booking=lambda r: [slot("city", None)] if candidates(r).get("city") == "Rome" else [])
     talk = Talk(make_bot(policies=leaving_chain(), custom=place))
@@ -269,6 +298,20 @@ def test_a_restart_in_the_middle_of_a_form():
     assert where(talk) == ENDED
     assert talk.tracker.slots["city"] is None
     assert talk.say("book") == ["Which city?"]
+
+
+@pytest.mark.parametrize("line", ["/restart", "/back"])
+def test_a_default_intent_is_never_the_forms(line):
+    place = Place(validate_booking=[])
+    talk = Talk(make_bot(custom=place))
+    for text in ("book", "Rome", "3"):
+        talk.say(text)
+    asked = len(place.asked)
+    result = talk.turn(line)
+    assert result.decision.action == f"action_{line[1:]}"
+    assert not any(isinstance(event, ev.ActionExecutionRejected) for event in result.events)
+    assert len(place.asked) == asked
+    assert where(talk) == ENDED, "what the form was told and asked since it began is one turn to go back over"
 
 
 def test_what_was_not_understood_leaves_a_form_neither_before_nor_after_a_question():

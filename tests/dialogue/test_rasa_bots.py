@@ -22,6 +22,9 @@ from dialogue.rasa.project import Translation, translate
 from dialogue.training.data import read_data
 from dialogue.training.nodes import Entry, Report
 from dialogue.training.validate import validate_project
+from policies.catalog import build
+from policies.chain import Chain
+from tests.dialogue.desk import Talk, make_bot
 
 BOTS = os.environ.get("STARFOLD_RASA_BOTS")
 NAMES = (
@@ -123,3 +126,17 @@ def test_a_parse_has_the_shape_of_rasas_own(tmp_path: Path) -> None:
     assert {one["name"] for one in ours["intent_ranking"]} == {one["name"] for one in golden["intent_ranking"]}
     assert ours["text_tokens"] == golden["text_tokens"]
     assert ours["intent"]["name"] == golden["intent"]["name"]
+
+
+def test_an_interrupted_form_takes_a_yes_to_another_question_as_none_to_its_own() -> None:
+    folder = Path(BOTS or "") / "formbot"
+    data = read_data([folder / "data", folder / "domain.yml"])
+    policies = Chain([build(name) for name in ("forms", "rules", "memory", "fallback")]).fit(data.stories)
+    talk = Talk(make_bot(domain=data.domain, policies=policies))
+    said = [talk.say(line) for line in ("/request_restaurant", '/inform{"cuisine": "greek", "number": 3}')]
+    assert said[-1] == ["Do you want to sit outside?"]
+    assert talk.say("/stop") == ["Do you want to continue?"]
+    assert talk.say("/affirm") == ["Do you want to sit outside?"]
+    assert talk.tracker.slots["outdoor_seating"] is None
+    assert talk.say("/affirm") == ["Please provide additional preferences"]
+    assert talk.tracker.slots["outdoor_seating"] is True

@@ -1,6 +1,12 @@
 """When a form has the word."""
 
+from dataclasses import replace
+
+import pytest
+
+from policies.chain import Chain
 from policies.forms import FormPolicy
+from policies.rules import RulePolicy
 from policies.types import Kind, Pass
 from tests.policies.worlds import belief, said, state
 
@@ -34,3 +40,14 @@ def test_it_passes_when_there_is_nothing_for_it_to_do():
 def test_a_turn_that_was_not_understood_does_not_count_as_leaving():
     verdict = decide(said("book", "booking"), said(None, "action_rephrase"), said("greet"))
     assert verdict.action == "booking"
+
+
+@pytest.mark.parametrize("intent", ["restart", "back", "session_start"])
+def test_a_default_intent_goes_past_the_form_to_its_rule(intent):
+    chain = Chain([FormPolicy(), RulePolicy()]).fit([])
+    here = state(said("book", "booking"), said(intent), active_form="booking", requested_slot="city")
+    decision = chain.decide(belief((intent, 1.0)), here)
+    assert (decision.action, decision.policy) == (f"action_{intent}", "rules")
+    assert decision.passed == (("forms", f"/{intent} is not for booking"),)
+    refused = replace(here, rejected=frozenset({f"action_{intent}"}))
+    assert chain.decide(belief((intent, 1.0)), refused).action == "booking"
