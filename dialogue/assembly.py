@@ -10,13 +10,14 @@ from dialogue.config import Config
 from dialogue.domain import Domain
 from dialogue.engine import MOST_ACTIONS
 from dialogue.errors import ActionError
+from dialogue.sections import Server
 
 if TYPE_CHECKING:
     from dialogue.actions.base import Actions
     from dialogue.actions.dispatch import Dispatcher
     from dialogue.actions.respond import Responder
     from dialogue.sections import Actions as ActionsSection
-    from dialogue.sections import Server
+    from dialogue.understanding import Understanding
 
 MAX_PREDICTIONS = "MAX_NUMBER_OF_PREDICTIONS"
 
@@ -59,9 +60,26 @@ def responder_of(config: Config) -> Responder:
     return Responder(rng)
 
 
+def understanding_of(config: Config, model: Understanding) -> Understanding:
+    """What reads messages: the model, and a Duckling server where there is one.
+
+    Raises:
+        ActionError: if the server's options are wrong.
+    """
+    section = config.duckling
+    if section is None:
+        return model
+    from dialogue.actions.http import Endpoint
+    from dialogue.duckling import Asked, DucklingUnderstanding
+
+    locale = section.locale or config.language.replace("-", "_")
+    asked = Asked(locale, section.dimensions, section.timezone)
+    return DucklingUnderstanding(model, Endpoint(**connection(config, section)), asked)
+
+
 def connection(config: Config, server: Server) -> dict[str, Any]:
     """The options of an endpoint, as a section of bot.yml has them."""
-    options = server.model_dump(exclude={"file", "selective_domain", "basic_auth", "cafile"})
+    options = server.model_dump(include=set(Server.model_fields) - {"basic_auth", "cafile"})
     login = server.basic_auth
     options["basic_auth"] = None if login is None else (login.username, login.password)
     options["cafile"] = None if server.cafile is None else config.project / server.cafile

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from dialogue.errors import Problem, ProjectError, Where, error, suggestion
-from dialogue.sections import Actions, Section, Server
+from dialogue.sections import Actions, Duckling, Section, Server
 from dialogue.training.nodes import Report, Table, plain
 from dialogue.training.places import place_of, schema_problems, substitute
 from dialogue.training.yaml import read_yaml
@@ -152,6 +152,9 @@ class Config(Section):
     )
     nlg: Server | None = Field(
         default=None, description="The URL of a server that words the responses, or null: the domain does."
+    )
+    duckling: Duckling | None = Field(
+        default=None, description="The URL of a Duckling server that finds times, numbers and amounts, or null."
     )
     encoders: dict[str, EncoderPart] = Field(
         default={}, description="Encoders under names of your own; empty for the five built-in ones."
@@ -285,6 +288,6 @@ def _missing_files(config: Config) -> Iterator[Problem]:
     file = config.actions.file if config.actions is not None else None
     if file is not None and not (config.project / file).is_file():
         yield error(config.where("actions"), f"actions: there is no file {str(config.project / file)!r}")
-    for key, server in (("actions", config.actions), ("nlg", config.nlg)):
+    for key, server in (("actions", config.actions), ("nlg", config.nlg), ("duckling", config.duckling)):
         if server is not None and server.cafile and not (config.project / server.cafile).is_file():
             yield error(config.where(key, "cafile"), f"{key}.cafile: there is no file {server.cafile!r}")

@@ -182,6 +182,7 @@ def _entity(found: Mapping[str, Any]) -> Entity:
         confidence=found.get("confidence_entity"),
         role=found.get("role"),
         group=found.get("group"),
+        info=found.get("additional_info"),
     )
 
 

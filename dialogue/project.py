@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dialogue
-from dialogue.assembly import actions, most_actions
+from dialogue.assembly import actions, most_actions, understanding_of
 from dialogue.bot import Bot
 from dialogue.config import Config, load_config
 from dialogue.domain import Domain
@@ -166,7 +166,7 @@ def open_bot(project: Path, *, progress: Progress | None = None, retrain: bool =
     model, policies, domain = read(config, version)
     model.parse("")  # the first message should not pay for what is loaded late
     return Bot(
-        model,
+        understanding_of(config, model),
         domain,
         policies,
         actions(config, domain),

@@ -48,6 +48,15 @@ class Server(Section):
         return self
 
 
+class Duckling(Server):
+    """A Duckling server, which finds times, numbers, amounts and the like. A bare URL stands for all it can find."""
+
+    timeout: float = Field(default=3.0, gt=0, description="Seconds an answer may take.")
+    dimensions: list[str] = Field(default=[], description="What to look for, such as time; empty for everything.")
+    locale: str | None = Field(default=None, description="Such as en_GB; null for the bot's language.")
+    timezone: str | None = Field(default=None, description="Such as Europe/Oslo; null for the server's own.")
+
+
 class Actions(Server):
     """Custom actions: a Python file, or an action server."""
 

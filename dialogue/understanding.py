@@ -164,7 +164,12 @@ def _selected(domain: Domain, keys: Sequence[str], ranking: Sequence[Candidate])
 def _shown_entity(entity: Entity) -> dict[str, Any]:
     shown = {"entity": entity.entity, "start": entity.start, "end": entity.end, "value": entity.value}
     shown["extractor"] = entity.extractor
-    optional = {"confidence_entity": entity.confidence, "role": entity.role, "group": entity.group}
+    optional = {
+        "confidence_entity": entity.confidence,
+        "role": entity.role,
+        "group": entity.group,
+        "additional_info": entity.info,
+    }
     return shown | {key: value for key, value in optional.items() if value is not None}
 
 

@@ -49,6 +49,7 @@ class Entity:
     """A stretch of the text that names a thing: `text[start:end]`, with the value it stands for.
 
     `confidence` is the probability of the annotation, or None for an extractor that has none (a regex, a lookup).
+    `info` is what more an extractor tells of the value, such as a unit or a grain.
     """
 
     entity: str
@@ -59,6 +60,7 @@ class Entity:
     confidence: float | None = None
     role: str | None = None
     group: str | None = None
+    info: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

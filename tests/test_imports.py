@@ -23,7 +23,7 @@ CONVERSATION = (
     ("dialogue.tracker",),
     ("dialogue.draft", "dialogue.extraction", "dialogue.responses", "dialogue.understanding"),
     ("dialogue.actions",),
-    ("dialogue.filling",),
+    ("dialogue.duckling", "dialogue.filling"),
     ("dialogue.engine", "dialogue.replay", "dialogue.store"),
     ("dialogue.bot",),
     ("dialogue.channels",),

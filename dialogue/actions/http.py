@@ -1,4 +1,4 @@
-"""One JSON request to a server of the project's own, and its answer: action servers and response servers.
+"""One request to a server of the project's own, and its answer: action servers, response servers, Duckling.
 
 A request is sent at most once. Only when no connection came about, so that nothing can have happened at the other end,
 is it tried again. Connections are not kept: a server may close an idle one just as a request goes out, and nobody could
@@ -14,7 +14,9 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 
@@ -23,6 +25,8 @@ from dialogue.actions.base import ActionError
 from dialogue.message import EMPTY
 
 PAUSES = (0.1, 0.4)  # seconds before a refused connection is tried again
+JSON: Mapping[str, str] = MappingProxyType({"Content-Type": "application/json"})
+FORM: Mapping[str, str] = MappingProxyType({"Content-Type": "application/x-www-form-urlencoded"})
 LARGEST = 16 * 2**20  # bytes of an answer
 
 
@@ -68,7 +72,7 @@ class Answer:
 
 
 class JsonServer:
-    """Posts JSON. Several threads may use it.
+    """Posts, and is answered in JSON. Several threads may use it.
 
     Args:
         endpoint: where.
@@ -108,7 +112,7 @@ class JsonServer:
             body = json.dumps(payload, allow_nan=False).encode()
         except (TypeError, ValueError) as problem:
             raise ActionError(f"{self.name}: the conversation cannot be sent as JSON: {problem}") from problem
-        headers = {"Content-Type": "application/json"}
+        headers = JSON
         if self._endpoint.compress:
             body, headers = zlib.compress(body), {**headers, "Content-Encoding": "deflate"}
         for pause in PAUSES:
@@ -118,6 +122,17 @@ class JsonServer:
                 time.sleep(pause)
         try:
             return self._send(body, headers)
+        except httpx.ConnectError as problem:
+            raise ActionError(f"{self.name} cannot be reached: {problem}") from problem
+
+    def post_form(self, fields: Mapping[str, str]) -> Answer:
+        """The answer to the fields of a form, whatever its status. Tried once: a bot can go on without it.
+
+        Raises:
+            ActionError: if no whole answer came in time.
+        """
+        try:
+            return self._send(urlencode(fields, errors="replace").encode(), FORM)
         except httpx.ConnectError as problem:
             raise ActionError(f"{self.name} cannot be reached: {problem}") from problem
 

@@ -6,11 +6,12 @@ featurizers that mean the same are carried, a FallbackClassifier becomes the gat
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from dialogue.rasa.found import Row, listing, named, sentence
+from dialogue.rasa.found import Row, listing, named, scalar, sentence
 from dialogue.rasa.parts import Part, read_parts, unknown
 from dialogue.training.nodes import Node, Report, Scalar, plain
 
@@ -18,6 +19,8 @@ WORDS = "language"
 MARKS = "examples, lookup, regex"
 LEARNED = "encoders, fusion, posterior"
 PRETRAINED = "encoders.bert"
+DUCKLING = ("dimensions", "locale", "timezone", "timeout")
+DUCKLING_URL = "RASA_DUCKLING_HTTP_URL"
 NO_OPTIONS = "no such options here"
 THRESHOLDS: Mapping[str, float] = MappingProxyType({"threshold": 0.3, "ambiguity_threshold": 0.1})
 
@@ -64,23 +67,23 @@ COMPONENTS: Mapping[str, Known] = MappingProxyType(
         ),
         "SpacyEntityExtractor": Known("", "spaCy's entities are not found; give examples, a lookup or a regex", True),
         "MitieEntityExtractor": Known("", "MITIE's entities are not found; give examples, a lookup or a regex", True),
-        "DucklingEntityExtractor": Known("", "not mapped yet: no numbers, times and amounts from Duckling", True),
         "HFTransformersNLP": Known(PRETRAINED, f"went with Rasa 2; {_PACKAGED}"),
         "LanguageModelTokenizer": Known(WORDS, f"went with Rasa 2; {_LANGUAGE}"),
         "ConveRTTokenizer": Known(WORDS, f"went with Rasa 2; {_LANGUAGE}"),
         "EmbeddingIntentClassifier": Known(LEARNED, "went with Rasa 1"),
-        "DucklingHTTPExtractor": Known("", "went with Rasa 1, and Duckling is not mapped yet", True),
+        "DucklingHTTPExtractor": Known("", "went with Rasa 1; use DucklingEntityExtractor", True),
     }
 )
 
 
 @dataclass(slots=True)
 class Pipeline:
-    """What the pipeline comes to: options for the `words` encoder and the gate, and a row for each component."""
+    """What the pipeline comes to: options for the `words` encoder, the gate and Duckling, a row for each component."""
 
     rows: list[Row] = field(default_factory=list)
     words: dict[str, Node] = field(default_factory=dict)
     gate: dict[str, Node] | None = None
+    duckling: dict[str, Node] | None = None
 
 
 def read_pipeline(section: Node, report: Report) -> Pipeline:
@@ -92,10 +95,12 @@ def read_pipeline(section: Node, report: Report) -> Pipeline:
             pipeline.rows.append(_read_counts(part, pipeline))
         elif part.name == "FallbackClassifier":
             pipeline.rows.append(_read_fallback(part, pipeline))
+        elif part.name == "DucklingEntityExtractor":
+            pipeline.rows.append(_read_duckling(part, pipeline))
         elif part.name in COMPONENTS:
             pipeline.rows.append(_row(part, COMPONENTS[part.name]))
         else:
-            known = {*COMPONENTS, "CountVectorsFeaturizer", "FallbackClassifier"}
+            known = {*COMPONENTS, "CountVectorsFeaturizer", "DucklingEntityExtractor", "FallbackClassifier"}
             pipeline.rows.append(unknown(part, "component", known))
     if not parts:
         pipeline.rows.append(Row(section.where, "pipeline", LEARNED, "nothing is listed: starfold's own defaults"))
@@ -141,3 +146,15 @@ def _read_fallback(part: Part, pipeline: Pipeline) -> Row:
     told = ", ".join(f"{name} {plain(node)}" for name, node in pipeline.gate.items())
     left = named(part.others(*THRESHOLDS), NO_OPTIONS)
     return Row(part.where, part.name, "policies: confidence", sentence(told, left))
+
+
+def _read_duckling(part: Part, pipeline: Pipeline) -> Row:
+    """Its server is asked as Rasa asks it; the environment's URL wins over the one written, as in Rasa."""
+    given = part.given("url", *DUCKLING)
+    if url := os.environ.get(DUCKLING_URL):
+        given["url"] = scalar(part.where, url)
+    if "url" not in given:
+        remark = f"there is no url, nor {DUCKLING_URL} in the environment: nothing from Duckling"
+        return Row(part.where, part.name, "", remark, True)
+    pipeline.duckling = given
+    return Row(part.where, part.name, "duckling", named(part.others("url", *DUCKLING), NO_OPTIONS))

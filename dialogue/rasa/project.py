@@ -104,6 +104,7 @@ def _joined(config: Table, places: list[str], ends: Endpoints, channels: list[Ro
         "data": listing(top, [scalar(top, place) for place in places]),
         "actions": ends.actions,
         "nlg": ends.nlg,
+        "duckling": None if pipeline.duckling is None else table(top, pipeline.duckling),
         "encoders": table(top, encoders),
         "policies": policies,
         "store": ends.store,

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 PATIENCE = 60  # seconds for a server to come up
 
@@ -101,7 +102,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers["Content-Encoding"] == "deflate":
             body = zlib.decompress(body)
-        self.fake.requests.append(json.loads(body))
+        form = self.headers["Content-Type"] == "application/x-www-form-urlencoded"
+        self.fake.requests.append(dict(parse_qsl(body.decode())) if form else json.loads(body))
         self.fake.headers.append(self.headers)
         self.fake.paths.append(self.path)
         told = self.fake.next()

@@ -253,8 +253,8 @@ def test_every_policy_of_rasa_has_a_row(tmp_path: Path, name: str) -> None:
         ),
         ("pipeline:\n- name: my.own.Thing", "2:3: warning: my.own.Thing: a component of your own is passed over"),
         (
-            "pipeline:\n- name: DucklingEntityExtractor\n  url: http://x",
-            "2:3: warning: DucklingEntityExtractor: not mapped",
+            "pipeline:\n- name: DucklingEntityExtractor\n  dimensions: [time]",
+            "2:3: warning: DucklingEntityExtractor: there is no url",
         ),
         (
             "policies:\n- name: RulePolcy",
@@ -578,3 +578,17 @@ def test_init_from_what_is_no_rasa_project(tmp_path: Path) -> None:
 def test_doctor_knows_a_rasa_project(tmp_path: Path) -> None:
     first = next(iter(project_checks(write(tmp_path))))
     assert (first.name, first.state, first.detail) == ("config.yml", State.OK, "desk, a Rasa project")
+
+
+def test_duckling_is_asked_as_the_pipeline_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "pipeline:\n- name: DucklingEntityExtractor\n  url: http://duck:8000\n  dimensions: [time, number]\n"
+    found = load(tmp_path, f"{text}  locale: de_DE\n  timezone: Europe/Berlin\n  timeout: 2\n  extra: 1\n")
+    section = found.duckling
+    assert section is not None
+    assert (section.url, section.dimensions) == ("http://duck:8000", ["time", "number"])
+    assert (section.locale, section.timezone, section.timeout) == ("de_DE", "Europe/Berlin", 2)
+    assert "extra" in row(found, "DucklingEntityExtractor").remark
+    monkeypatch.setenv("RASA_DUCKLING_HTTP_URL", "http://other:1")
+    again = load(tmp_path, "pipeline:\n- name: DucklingEntityExtractor\n")
+    assert again.duckling is not None
+    assert (again.duckling.url, again.duckling.timeout) == ("http://other:1", 3)
