@@ -24,6 +24,7 @@ events = sa.Table(
     sa.Column("type", sa.Text, nullable=False),
     sa.Column("time", sa.Double, nullable=False),
     sa.Column("data", sa.Text, nullable=False),
+    sa.Index("ix_events_type", "type", "conversation_id"),
 )
 """`data` is the event's wire form as ASCII JSON: PostgreSQL's own JSON types refuse texts with a NUL."""
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from dialogue.events import SlotSet
+from dialogue.events import Restarted, SlotSet
 from dialogue.store import database, schema
 from dialogue.store.base import StoreError
 from dialogue.store.sql import SqlTrackerStore
@@ -95,7 +95,7 @@ def test_a_database_of_a_newer_version_is_left_alone(url):
     store.close()
     change(url, "UPDATE starfold_version SET version_num = '9999'")
     assert "has schema 9999, this version of starfold knows up to" in refused(url)
-    change(url, "UPDATE starfold_version SET version_num = '0001'")
+    change(url, "UPDATE starfold_version SET version_num = '0002'")
     again = SqlTrackerStore(url)
     assert len(again.events("ann")) == 1
     again.close()
@@ -115,6 +115,20 @@ def test_migrations_make_the_schema_that_the_code_means(url):
         difference = compare_metadata(MigrationContext.configure(connection, opts=options), schema.metadata)
         assert difference == []
     store.close()
+
+
+def test_a_database_of_the_first_version_gets_its_index_and_keeps_its_events(url):
+    store = SqlTrackerStore(url)
+    store.append("ann", 0, [SlotSet("x", 1)])
+    store.append("bob", 0, [Restarted()])
+    store.close()
+    change(url, "DROP INDEX ix_events_type", "UPDATE starfold_version SET version_num = '0001'")
+    again = SqlTrackerStore(url)
+    assert again.conversations(having="slot") == ["ann"]
+    with again._database.read() as connection:
+        (index,) = sa.inspect(connection).get_indexes("events")
+    assert index["column_names"] == ["type", "conversation_id"]
+    again.close()
 
 
 OPEN = """
