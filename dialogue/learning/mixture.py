@@ -88,6 +88,28 @@ class Seats:
         free = int(np.flatnonzero((self.own == 0) & (self.count == 0))[0])
         return np.append(taken, free), np.concatenate([old, new])
 
+    def merge(self, concentration: float) -> None:
+        """Join two clusters as long as some pair is more probable as one, the best pair first; not two known ones.
+
+        One point at a time, a cluster in two halves hardly ever grows together.
+        """
+        while True:
+            taken = self.clusters()
+            n, moving = self.own[taken] + self.count[taken], self.count[taken] + (taken < self.known)
+            fresh = taken >= self.known
+            alone = self._weight(self.sums[taken], n) + gammaln(moving) + np.log(concentration) * fresh
+            pairs = self._weight(self.sums[taken][:, None] + self.sums[taken], n[:, None] + n)
+            together = pairs + gammaln(moving[:, None] + moving) + np.log(concentration) * (fresh[:, None] & fresh)
+            gain = together - alone[:, None] - alone
+            gain[np.tril_indices(len(taken))] = -np.inf
+            gain[np.ix_(~fresh, ~fresh)] = -np.inf
+            into, gone = np.unravel_index(int(gain.argmax()), gain.shape) if len(taken) > 1 else (0, 0)
+            if len(taken) < 2 or gain[into, gone] <= 0:
+                return
+            for point in np.flatnonzero(self.labels == taken[gone]):
+                self.rise(point)
+                self.sit(point, int(taken[into]))
+
     def log_posterior(self, concentration: float) -> float:
         """Log probability of partition and points, up to what does not depend on the partition."""
         taken = self.clusters()
@@ -97,15 +119,19 @@ class Seats:
         return float(process + (self._evidence(taken, own + moving) - self._evidence(taken, own, own_only=True)).sum())
 
     def _evidence(self, clusters: Ints, n: Ints, *, own_only: bool = False) -> Floats:
-        """Log marginal likelihood of the clusters' points, without the terms every partition has."""
+        """`_weight` of the clusters' points."""
         sums = self.sums[clusters]
         if own_only:
             moved = np.zeros_like(self.sums)
             np.add.at(moved, self.labels, self.points)
             sums = sums - moved[clusters]
-        scale = 1 + n[:, None] * self.spread
-        gain: Floats = 0.5 * (self.spread * sums**2 / scale - np.log(scale)).sum(axis=1)
-        return gain
+        return self._weight(sums, n)
+
+    def _weight(self, sums: Floats, n: Ints) -> Floats:
+        """Log marginal likelihood of n points with such a sum, without the terms every partition has."""
+        scale = 1 + n[..., None] * self.spread
+        weight: Floats = 0.5 * (self.spread * sums**2 / scale - np.log(scale)).sum(axis=-1)
+        return weight
 
     @staticmethod
     def _log_normal(difference: Floats, variance: Floats) -> Floats:
@@ -139,10 +165,17 @@ def cluster(
         if concentration is None:
             fresh = int((seats.clusters() >= seats.known).sum())
             alpha = sampled_concentration(alpha, len(points) + seats.known, fresh + seats.known, rng)
-        if sweep >= sweeps // 3:
+        if sweep < sweeps // 3:
+            seats.merge(alpha)
+        else:
             kept.append(seats.labels.copy())
         if (score := seats.log_posterior(alpha)) > best:
             best, found = score, seats.labels.copy()
+    for point in range(len(points)):
+        seats.rise(point)
+        seats.sit(point, int(found[point]))
+    seats.merge(alpha)
+    found, best = seats.labels.copy(), seats.log_posterior(alpha)
     return Clustering(renumbered(found, seats.known), companionship(found, kept), best)
 
 

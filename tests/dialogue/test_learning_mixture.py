@@ -149,3 +149,31 @@ def test_new_clusters_are_numbered_by_size_and_companions_counted():
     assert labels.tolist() == [1, 2, 2, 2, 3, 0]
     together = companionship(np.array([0, 0, 1]), [np.array([0, 0, 0]), np.array([0, 1, 1])])
     assert together.tolist() == [0.5, 0.5, 1.0]
+
+
+def test_halves_of_one_cluster_are_joined_and_different_ones_are_not():
+    points, truth, spread = planted(np.random.default_rng(8), 3, 12)
+    seats = Seats(points, spread, Known(np.zeros((0, 8)), np.zeros(0, np.int64)))
+    for point in range(len(points)):
+        seats.sit(point, 2 * int(truth[point]) + point % 2)
+    before = seats.log_posterior(1.0)
+    seats.merge(1.0)
+    assert canonical(seats.labels) == canonical(truth)
+    assert seats.log_posterior(1.0) > before
+
+
+def test_what_merging_gains_is_what_the_posterior_gains():
+    seats = Seats(POINTS, SPREAD, NONE)
+    for point, label in enumerate((0, 1, 2, 2, 3)):
+        seats.sit(point, label)
+    start, known = seats.log_posterior(0.7), log_joint((0, 1, 2, 2, 3), POINTS, 0.7)
+    seats.merge(0.7)
+    assert seats.log_posterior(0.7) - start == pytest.approx(log_joint(canonical(seats.labels), POINTS, 0.7) - known)
+
+
+def test_known_clusters_are_never_joined():
+    known = Known(np.tile(POINTS[0], (2, 1)), np.array([1, 1]))
+    seats = Seats(POINTS[:1], SPREAD, known)
+    seats.sit(0, 2)
+    seats.merge(0.7)
+    assert set(seats.clusters()) >= {0, 1}
