@@ -106,7 +106,7 @@ class Seats:
             into, gone = np.unravel_index(int(gain.argmax()), gain.shape) if len(taken) > 1 else (0, 0)
             if len(taken) < 2 or gain[into, gone] <= 0:
                 return
-            for point in np.flatnonzero(self.labels == taken[gone]):
+            for point in np.flatnonzero(self.labels == taken[gone]).tolist():
                 self.rise(point)
                 self.sit(point, int(taken[into]))
 
