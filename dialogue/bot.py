@@ -198,7 +198,7 @@ class Bot:
         with watch("decide"):
             turned = self._drive(self._engine.turn(tracker, message, belief, self._clock), watch)
         with watch("store"):
-            answered = Answered(message, turned.replies)
+            answered = Answered(message, turned.replies, watch.read())
             self._store.append(message.sender, tracker.length, turned.events, answered=answered)
         return TurnResult(message, turned.replies, turned.decision, belief, turned.events, watch.read())
 

@@ -15,6 +15,7 @@ from dialogue.commands.frame import HERE, Guarded, Project
 from dialogue.commands.learn import discover, review, teach
 from dialogue.commands.measure import e2e, nlu, stories
 from dialogue.commands.project import doctor, init, train, validate, visualize
+from dialogue.commands.serve import run
 from dialogue.commands.talk import chat, interactive, parse
 
 app = typer.Typer(
@@ -27,7 +28,10 @@ app = typer.Typer(
 )
 measurements = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Measure a bot.")
 app.add_typer(measurements, name="test")
-COMMANDS: tuple[Callable[..., None], ...] = (init, train, chat, interactive, parse, validate, visualize, doctor)
+COMMANDS: tuple[Callable[..., None], ...] = (
+    *(init, train, chat, interactive, parse, run),
+    *(validate, visualize, doctor),
+)
 LEARNING: tuple[Callable[..., None], ...] = (teach, review, discover)
 MEASUREMENTS: tuple[Callable[..., None], ...] = (nlu, stories, e2e)
 for command in (*COMMANDS, *LEARNING):

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from dialogue.errors import Problem, ProjectError, Where, error, suggestion
-from dialogue.sections import Actions, Duckling, Section, Server
+from dialogue.sections import Actions, Duckling, Section, Server, Serving
 from dialogue.training.nodes import Report, Table, plain
 from dialogue.training.places import place_of, schema_problems, substitute
 from dialogue.training.yaml import read_yaml
@@ -168,6 +168,7 @@ class Config(Section):
         description="Who decides, in this order; the first that answers wins.",
     )
     store: Store = Field(default=Store(), description="Where conversations are kept.")
+    server: Serving = Field(default=Serving(), description="How `starfold run` serves the bot.")
     model: str = Field(default=".starfold/model", min_length=1, description="Folder of the trained model.")
     cache: str = Field(default=".starfold/cache", min_length=1, description="Folder of cached features.")
     seed: int = Field(default=0, ge=0, description="Seed of everything random in training.")

@@ -82,20 +82,27 @@ class Model:
 
     def parse(self, text: str) -> Belief:
         """What one text means."""
+        return self.parse_many([text])[0]
+
+    def parse_many(self, texts: Sequence[str]) -> list[Belief]:
+        """What each text means; the encoders look at all of them at once. `timings` are those of the whole."""
         clock: dict[str, float] = {}
-        utterance = tokenize(text, self.language)
-        units = self.encoders.see([utterance], None, clock)
-        views = self.views_of([utterance], units, clock)
+        utterances = [tokenize(text, self.language) for text in texts]
+        units = self.encoders.see(utterances, None, clock)
+        views = self.views_of(utterances, units, clock)
         start = time.perf_counter()
         parts = self.head.process.kernel.by_view(views, self.head.process.views)
-        predictive = self.head.predict_rows(np.sum(list(parts.values()), axis=0))
-        belief = self.believe(predictive, parts)
+        beliefs = []
+        for number in range(len(texts)):
+            own = {name: rows[number : number + 1] for name, rows in parts.items()}
+            beliefs.append(self.believe(self.head.predict_rows(np.sum(list(own.values()), axis=0)), own))
         clock["posterior"] = (time.perf_counter() - start) * 1000
         start = time.perf_counter()
-        belief = replace(belief, entities=self.find_entities(utterance, units))
+        for number, utterance in enumerate(utterances):
+            beliefs[number] = replace(beliefs[number], entities=self.find_entities(utterance, units, number))
         clock["entities"] = (time.perf_counter() - start) * 1000
         self._last.timings = clock
-        return belief
+        return beliefs
 
     def predict(self, texts: Sequence[str], cache: Path | None = None) -> Predictive:
         """The posterior predictive, without draws, of many texts over the classes of `meaning`.
@@ -154,9 +161,9 @@ class Model:
             clock["fusion"] = (time.perf_counter() - start) * 1000
         return views
 
-    def find_entities(self, utterance: Utterance, units: Units) -> tuple[Entity, ...]:
-        """The entities of one text: those that were learned, and what patterns and tables find."""
-        learned = self.tagger.find(utterance, units) if self.tagger is not None else ()
+    def find_entities(self, utterance: Utterance, units: Units, number: int = 0) -> tuple[Entity, ...]:
+        """The entities of text `number` of the units: those that were learned, and what patterns and tables find."""
+        learned = self.tagger.find(utterance, units, number) if self.tagger is not None else ()
         return find_entities(utterance, self.entities, learned)
 
     def believe(self, predictive: Predictive, parts: Mapping[str, FloatArray]) -> Belief:

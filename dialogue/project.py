@@ -24,7 +24,9 @@ from dialogue.training.memory import keep_freed_memory, peak_mb
 
 if TYPE_CHECKING:
     from dialogue.model import Model
+    from dialogue.store.base import TrackerStore
     from dialogue.training.corpus import Corpus
+    from dialogue.understanding import Understanding
     from policies.chain import Chain
     from policies.types import Story
 
@@ -163,14 +165,36 @@ def open_bot(project: Path, *, progress: Progress | None = None, retrain: bool =
     config = load_config(project)
     version = current_version(config.model_path)
     assert version is not None
+    return bot_of(config, version, SqlTrackerStore(config.store_url))
+
+
+def bot_of(
+    config: Config,
+    version: Path,
+    store: TrackerStore,
+    *,
+    share: Callable[[Model], Understanding] = lambda model: model,
+) -> Bot:
+    """The bot with the model of one version.
+
+    Args:
+        config: of its project.
+        version: folder of the model.
+        store: keeps the conversations.
+        share: wraps the model for many threads.
+
+    Raises:
+        ModelError: if a part of the version is missing or damaged.
+        ActionError: if the bot's own actions cannot be imported.
+    """
     model, policies, domain = read(config, version)
     model.parse("")  # the first message should not pay for what is loaded late
     return Bot(
-        understanding_of(config, model),
+        understanding_of(config, share(model)),
         domain,
         policies,
         actions(config, domain),
-        SqlTrackerStore(config.store_url),
+        store,
         name=config.name,
         language=config.language,
         most_actions=most_actions(os.environ),

@@ -1,9 +1,9 @@
-"""Sections of bot.yml that name a server of the project's own."""
+"""Sections of bot.yml that name servers: those the bot asks, and the one it is."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
@@ -79,3 +79,49 @@ class Actions(Server):
         if (self.url is None) == (self.file is None):
             raise ValueError("expected either a url or a file")
         return self
+
+
+Rate: TypeAlias = Annotated[str, Field(pattern=r"^[1-9]\d*/(second|minute|hour|day)$")]
+
+
+class Rates(Section):
+    """How much may come in a moving window: `30/minute`; null for any amount."""
+
+    sender: Rate | None = Field(default="60/minute", description="Messages of one conversation.")
+    address: Rate | None = Field(default="6000/minute", description="Requests of one IP address.")
+    key: Rate | None = Field(default="6000/minute", description="Requests with one token.")
+
+
+class Serving(Section):
+    """How `starfold run` serves the bot."""
+
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on; 0.0.0.0 for all.")
+    port: int = Field(default=5005, ge=0, le=65535, description="Port to listen on; 0 for any that is free.")
+    public_url: str | None = Field(
+        default=None, pattern=r"^https?://[^?#]+$", description="How the server is called from outside."
+    )
+    proxies: list[str] = Field(default=[], description="Addresses of proxies whose X-Forwarded-For is believed.")
+    origins: list[str] = Field(default=[], description="Origins of web pages that may talk to the bot; * for all.")
+    tokens: list[str] = Field(default=[], description="API tokens of developers, as ${NAME}.")
+    jwt_secret: str | None = Field(default=None, min_length=1, description="Secret or public key of JWTs, as ${NAME}.")
+    jwt_method: Literal["HS256", "RS256"] = Field(default="HS256", description="How JWTs are signed.")
+    visitor_secret: str | None = Field(
+        default=None, min_length=16, description="Signs visitors' tokens, as ${NAME}; the same on all replicas."
+    )
+    identity_secret: str | None = Field(
+        default=None, min_length=16, description="Web pages sign with it who their user is, as ${NAME}."
+    )
+    rates: Rates = Field(default=Rates(), description="How much may come.")
+    redis: str | None = Field(
+        default=None, pattern=r"^rediss?://", description="Redis that several machines count rates in."
+    )
+    body_kb: int = Field(default=256, ge=1, description="Largest body of a request.")
+    message_characters: int = Field(default=4000, ge=1, description="Longest message.")
+    patience: float = Field(default=30.0, gt=0, description="Seconds a client waits for an answer.")
+    workers: int = Field(default=16, ge=1, le=40, description="Turns that run at once.")
+    queue: int = Field(default=1000, ge=1, description="Turns that may wait; more are refused.")
+    retention_days: float | None = Field(
+        default=None, gt=0, description="Conversations that rested so long are deleted."
+    )
+    log: Literal["json", "text"] = Field(default="json", description="Form of the log.")
+    mask: bool = Field(default=True, description="Whether the log is without what tells who a person is.")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from dialogue.errors import StoreError
 from dialogue.events import Event
-from dialogue.message import Message, Reply
+from dialogue.message import EMPTY, Message, Reply
 
 __all__ = ["Answered", "ConflictError", "StoreError", "TrackerStore"]
 
@@ -20,10 +20,14 @@ class ConflictError(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A message and what was replied to it, so that its redelivery gets the same answer and changes nothing."""
+    """A message and what was replied to it, so that its redelivery gets the same answer and changes nothing.
+
+    `milliseconds` is what the stages of the turn took until it was stored.
+    """
 
     message: Message
     replies: tuple[Reply, ...]
+    milliseconds: Mapping[str, float] = field(default_factory=lambda: EMPTY)
 
 
 @runtime_checkable

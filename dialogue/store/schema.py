@@ -36,5 +36,50 @@ messages = sa.Table(
     sa.Column("message_id", sa.Text, primary_key=True),
     sa.Column("sequence", sa.Integer, nullable=False),
     sa.Column("replies", sa.Text, nullable=False),
+    sa.Column("first", sa.Integer),
+    sa.Column("milliseconds", sa.Text),
 )
-"""Messages that were answered, `sequence` being the last event of their turn. Some channels number per conversation."""
+"""Messages that were answered. Some channels number per conversation.
+
+`first` and `sequence` are the numbers of the first and the last event of their turn, `milliseconds` what its stages
+took, as JSON. `first` and `milliseconds` are NULL where an older version answered.
+"""
+
+mailbox = sa.Table(
+    "mailbox",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("conversation", sa.Text, nullable=False),
+    sa.Column("message_id", sa.Text, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("sent", sa.Integer, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("due", sa.Double, index=True),
+    sa.Column("holder", sa.Text),
+    sa.Column("error", sa.Text),
+    sa.UniqueConstraint("channel", "conversation", "message_id", name="uq_mailbox_message"),
+    sa.Index("ix_mailbox_conversation", "conversation", "id"),
+)
+"""Messages on their way: acknowledged to a platform, and not yet answered there. See `dialogue.store.mailbox`."""
+
+addresses = sa.Table(
+    "addresses",
+    metadata,
+    sa.Column("channel", sa.Text, primary_key=True),
+    sa.Column("conversation", sa.Text, primary_key=True),
+    sa.Column("address", sa.Text, nullable=False),
+)
+"""Where the user of a conversation was last heard from on a channel, for what the bot says of its own accord."""
+
+feedback = sa.Table(
+    "feedback",
+    metadata,
+    sa.Column("conversation_id", sa.ForeignKey(conversations.c.id, ondelete="CASCADE"), primary_key=True),
+    sa.Column("message_id", sa.Text, primary_key=True),
+    sa.Column("rating", sa.Text, nullable=False),
+    sa.Column("comment", sa.Text),
+    sa.Column("time", sa.Double, nullable=False),
+)
+"""What users thought of the answer to a message; the last word counts."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from dialogue.events import Event
-from dialogue.message import Button, Message, Reply
+from dialogue.message import Message, Reply
 from dialogue.store import migrations, schema
 from dialogue.store.base import Answered, ConflictError, StoreError
 from dialogue.store.database import Database
 from dialogue.store.locks import FileLocks, Locks, PostgresLocks
+from dialogue.store.wire import check, plain_reply, read_reply, to_json
 
-_LONGEST_NAME = 512
 _UPGRADE_LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '/starfold schema', 0))")
 
 
@@ -47,9 +47,14 @@ class SqlTrackerStore:
             self._upgrade()
             self._opened = opened.pop_all()
 
+    @property
+    def database(self) -> Database:
+        """For what else is kept there: mailbox, feedback, the record of turns."""
+        return self._database
+
     def events(self, conversation: str, *, after: int = 0) -> list[Event]:
         """See `TrackerStore`."""
-        _check("conversation", conversation)
+        check("conversation", conversation)
         query = (
             sa.select(schema.events.c.sequence, schema.events.c.data)
             .join(schema.conversations)
@@ -69,8 +74,8 @@ class SqlTrackerStore:
         answered: Answered | None = None,
     ) -> int:
         """See `TrackerStore`."""
-        _check("conversation", conversation)
-        wire = [_json(event.as_dict(), f"event {event.wire!r}") for event in events]
+        check("conversation", conversation)
+        wire = [to_json(event.as_dict(), f"event {event.wire!r}") for event in events]
         with self._database.write() as connection:
             key, last = _claimed(connection, conversation)
             if expected_sequence is not None and expected_sequence != last:
@@ -80,13 +85,13 @@ class SqlTrackerStore:
                 )
             _insert_events(connection, key, last, events, wire)
             if answered is not None:
-                _insert_answer(connection, key, last + len(events), answered)
+                _insert_answer(connection, key, last + 1, last + len(events), answered)
         return last + len(events)
 
     @contextlib.contextmanager
     def turn(self, conversation: str) -> Iterator[None]:
         """See `TrackerStore`."""
-        _check("conversation", conversation)
+        check("conversation", conversation)
         with self._locks.hold(f"conversation {conversation!r}"):
             yield
 
@@ -96,14 +101,14 @@ class SqlTrackerStore:
             sa.select(schema.messages.c.replies)
             .join(schema.conversations)
             .where(
-                schema.conversations.c.name == _check("conversation", conversation),
-                schema.messages.c.channel == _check("channel", message.channel),
-                schema.messages.c.message_id == _check("message id", message.id),
+                schema.conversations.c.name == check("conversation", conversation),
+                schema.messages.c.channel == check("channel", message.channel),
+                schema.messages.c.message_id == check("message id", message.id),
             )
         )
         with self._database.read() as connection:
             stored = connection.scalar(query)
-        return None if stored is None else tuple(_read_reply(reply) for reply in json.loads(stored))
+        return None if stored is None else tuple(read_reply(reply) for reply in json.loads(stored))
 
     def conversations(self, *, having: str | None = None) -> list[str]:
         """See `TrackerStore`."""
@@ -118,15 +123,18 @@ class SqlTrackerStore:
 
     def delete(self, conversation: str) -> bool:
         """See `TrackerStore`."""
-        query = sa.delete(schema.conversations).where(
-            schema.conversations.c.name == _check("conversation", conversation)
+        name = check("conversation", conversation)
+        by_name = (
+            sa.delete(schema.conversations).where(schema.conversations.c.name == name),
+            sa.delete(schema.mailbox).where(schema.mailbox.c.conversation == name),
+            sa.delete(schema.addresses).where(schema.addresses.c.conversation == name),
         )
         with self._database.write() as connection:
-            return connection.execute(query).rowcount > 0
+            return sum(connection.execute(query).rowcount for query in by_name) > 0
 
     def export(self, conversation: str) -> dict[str, Any]:
         """See `TrackerStore`."""
-        mine = schema.conversations.c.name == _check("conversation", conversation)
+        mine = schema.conversations.c.name == check("conversation", conversation)
         said = sa.select(schema.events.c.data).join(schema.conversations).where(mine).order_by(schema.events.c.sequence)
         heard = sa.select(schema.messages).join(schema.conversations).where(mine).order_by(schema.messages.c.sequence)
         with self._database.read() as connection:
@@ -194,14 +202,16 @@ def _insert_events(connection: sa.Connection, key: int, last: int, new: Sequence
         connection.execute(sa.update(schema.conversations).where(schema.conversations.c.id == key).values(changed))
 
 
-def _insert_answer(connection: sa.Connection, key: int, sequence: int, answered: Answered) -> None:
+def _insert_answer(connection: sa.Connection, key: int, first: int, last: int, answered: Answered) -> None:
     message = answered.message
     row = {
         "conversation_id": key,
-        "channel": _check("channel", message.channel),
-        "message_id": _check("message id", message.id),
-        "sequence": sequence,
-        "replies": _json([_plain_reply(reply) for reply in answered.replies], "replies"),
+        "channel": check("channel", message.channel),
+        "message_id": check("message id", message.id),
+        "sequence": last,
+        "replies": to_json([plain_reply(reply) for reply in answered.replies], "replies"),
+        "first": first,
+        "milliseconds": to_json(dict(answered.milliseconds), "milliseconds"),
     }
     try:
         connection.execute(sa.insert(schema.messages), row)
@@ -209,33 +219,8 @@ def _insert_answer(connection: sa.Connection, key: int, sequence: int, answered:
         raise ConflictError(f"message {message.id!r} from {message.channel!r} was answered already") from error
 
 
-def _check(what: str, name: str) -> str:
-    """`name`, if a database can keep it and an index find it."""
-    if not 0 < len(name) <= _LONGEST_NAME or "\0" in name or any("\ud800" <= char <= "\udfff" for char in name):
-        raise StoreError(
-            f"{what}: expected 1 to {_LONGEST_NAME} characters, no NUL, no half surrogate, got {name!r:.80}"
-        )
-    return name
-
-
-def _json(value: Any, what: str) -> str:
-    try:
-        return json.dumps(value, allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError) as error:
-        raise StoreError(f"{what} cannot be kept as JSON: {error}") from error
-
-
 def _read_event(conversation: str, sequence: int, data: str) -> Event:
     try:
         return Event.from_dict(json.loads(data))
     except ValueError as error:
         raise StoreError(f"event {sequence} of conversation {conversation!r} cannot be read: {error}") from error
-
-
-def _plain_reply(reply: Reply) -> dict[str, Any]:
-    return {**reply.as_dict(), "metadata": dict(reply.metadata)} if reply.metadata else reply.as_dict()
-
-
-def _read_reply(data: Mapping[str, Any]) -> Reply:
-    buttons = tuple(Button(button["title"], button["payload"]) for button in data.get("buttons", ()))
-    return Reply(**{**data, "buttons": buttons})

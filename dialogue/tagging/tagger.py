@@ -44,12 +44,12 @@ class Tagger:
     vocabulary: Vocabulary
     arrays: Mapping[str, FloatArray]
 
-    def find(self, utterance: Utterance, units: Units) -> tuple[Entity, ...]:
-        """The entities of one text, in order; `units` is of it alone. Confidences are posterior probabilities."""
+    def find(self, utterance: Utterance, units: Units, number: int = 0) -> tuple[Entity, ...]:
+        """The entities of text `number` of the units, in order. Confidences are posterior probabilities."""
         pieces = pieces_of(utterance)
         if not pieces:
             return ()
-        dense = word_vectors({name: units.seen[name] for name in self.encoders}, 0, pieces)
+        dense = word_vectors({name: units.seen[name] for name in self.encoders}, number, pieces)
         seen = marks(utterance.text, pieces, compiled(self.patterns))
         temperature = float(self.arrays["temperature"][0])
         emission = emissions(self.vocabulary, self.arrays, pieces, dense, seen) / temperature

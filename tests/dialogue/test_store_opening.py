@@ -12,6 +12,7 @@ from alembic.migration import MigrationContext
 from dialogue.events import Restarted, SlotSet
 from dialogue.store import database, schema
 from dialogue.store.base import StoreError
+from dialogue.store.migrations import VERSIONS
 from dialogue.store.sql import SqlTrackerStore
 from tests.dialogue.stores import POSTGRES, finish, scratch_schema, start
 
@@ -95,7 +96,7 @@ def test_a_database_of_a_newer_version_is_left_alone(url):
     store.close()
     change(url, "UPDATE starfold_version SET version_num = '9999'")
     assert "has schema 9999, this version of starfold knows up to" in refused(url)
-    change(url, "UPDATE starfold_version SET version_num = '0002'")
+    change(url, f"UPDATE starfold_version SET version_num = '{VERSIONS[-1]}'")
     again = SqlTrackerStore(url)
     assert len(again.events("ann")) == 1
     again.close()

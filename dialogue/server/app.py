@@ -1,0 +1,99 @@
+"""The app: every room of the server under one roof, and what runs beside the requests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+import dialogue
+from dialogue.channels.base import Channel, Listener
+from dialogue.sections import Serving
+from dialogue.server import conversations_api, health, model_api, replies, stream
+from dialogue.server.auth import Authority
+from dialogue.server.chores import remind, tidy
+from dialogue.server.courier import Courier, listen
+from dialogue.server.limits import Guard, Limiter
+from dialogue.server.origins import Origins
+from dialogue.server.parts import Parts
+from dialogue.server.service import BotService
+from dialogue.server.webhooks import webhooks
+
+logger = logging.getLogger(__name__)
+
+ABOUT = "The API of a starfold bot. Developers show an API token or a JWT, visitors the token of their session."
+
+
+def create_app(
+    service: BotService,
+    serving: Serving,
+    authority: Authority,
+    *,
+    channels: Sequence[Channel | Listener] = (),
+    project: Path | None = None,
+) -> FastAPI:
+    """The web application around a bot. The service ends with it.
+
+    Args:
+        service: answers.
+        serving: the section `server` of bot.yml.
+        authority: knows callers.
+        channels: messaging channels to serve.
+        project: the bot's folder, where examples are taught into; None to refuse them.
+
+    Raises:
+        StarfoldError: if an origin or a rate of `serving` is wrong.
+    """
+    parts = Parts(
+        service=service,
+        serving=serving,
+        authority=authority,
+        limiter=Limiter(serving.rates, serving.redis),
+        origins=Origins(serving.origins),
+        project=project,
+    )
+    client = httpx.AsyncClient(timeout=15.0)
+    courier = Courier(service, channels, client)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        chores: list[Coroutine[Any, Any, None]] = [service.feed.run(), remind(service, courier), tidy(parts)]
+        if channels:
+            chores.append(courier.run())
+        chores += [listen(channel, courier.take, client) for channel in channels if isinstance(channel, Listener)]
+        tasks = [asyncio.ensure_future(chore) for chore in chores]
+        try:
+            yield
+        finally:
+            service.draining = True
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await service.close()
+            await client.aclose()
+
+    app = FastAPI(title=service.bot.name, version=dialogue.__version__, description=ABOUT, lifespan=lifespan)
+    app.state.parts = parts
+    replies.install(app)
+    for router in (conversations_api.router, model_api.router, stream.router, health.router):
+        app.include_router(router)
+    app.include_router(webhooks([channel for channel in channels if isinstance(channel, Channel)], courier))
+    # The last one added is asked first: a refusal for size or rate has CORS headers, too.
+    app.add_middleware(Guard, limiter=parts.limiter, most_bytes=serving.body_kb * 1024)
+    if serving.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(parts.origins.allowed),
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type"],
+            expose_headers=["Retry-After"],
+            max_age=600,
+        )
+    return app

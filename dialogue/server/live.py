@@ -1,0 +1,72 @@
+"""The bot that answers just now, exchanged for another version of its model while turns go on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from dialogue.bot import Bot
+from dialogue.errors import ModelError
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A bot, the name of the version of its model, and what the version says of itself."""
+
+    bot: Bot
+    version: str
+    facts: dict[str, Any]
+
+
+class Live:
+    """Holds the bot that answers. A turn keeps the one it began with.
+
+    Args:
+        load: reads a version by its name, or the current one of the model folder; raises `StarfoldError` if it cannot.
+        first: what answers at the start.
+    """
+
+    def __init__(self, load: Callable[[str | None], Loaded], first: Loaded) -> None:
+        self._load = load
+        self._now = first
+        self._before: str | None = None
+        self._swapping = threading.Lock()
+
+    @property
+    def bot(self) -> Bot:
+        """The one that answers."""
+        return self._now.bot
+
+    @property
+    def now(self) -> Loaded:
+        """The one that answers, with its version."""
+        return self._now
+
+    @property
+    def before(self) -> str | None:
+        """The version that answered before the last exchange."""
+        return self._before
+
+    def swap(self, version: str | None = None) -> Loaded:
+        """Load another version, try it on a text, and only then let it answer. Blocks; turns go on meanwhile.
+
+        Raises:
+            StarfoldError: if it cannot be loaded; the bot stays what it was.
+        """
+        with self._swapping:
+            loaded = self._load(version)
+            loaded.bot.parse("hello")
+            self._before, self._now = self._now.version, loaded
+            return loaded
+
+    def roll_back(self) -> Loaded:
+        """Exchange the bot for the version before, until the next exchange or start.
+
+        Raises:
+            ModelError: if there is none.
+        """
+        if self._before is None:
+            raise ModelError("there is no version to go back to: the model was not exchanged since the start")
+        return self.swap(self._before)

@@ -1,0 +1,49 @@
+"""What Prometheus is told."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from dialogue.bot import REPEATED, TurnResult
+from dialogue.events import ActionExecuted
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+PROBABILITIES = tuple(i / 10 for i in range(1, 11))
+
+
+class Metrics:
+    """Counters of one server. The fallback rate is the share of decisions that are not `act`."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        to = self.registry
+        self._seconds = Histogram("starfold_turn_seconds", "Time of a turn.", ["channel"], registry=to, buckets=SECONDS)
+        self._stages = Counter("starfold_stage_seconds", "Time spent in stages of turns.", ["stage"], registry=to)
+        self._top = Histogram("starfold_belief_top", "P(first intent).", registry=to, buckets=PROBABILITIES)
+        self._unknown = Histogram("starfold_belief_unknown", "P(no intent).", registry=to, buckets=PROBABILITIES)
+        self._decisions = Counter("starfold_decisions", "Turns by decision.", ["kind", "policy"], registry=to)
+        self._failed = Counter("starfold_action_errors", "Actions that failed.", ["action"], registry=to)
+        self._repeated = Counter("starfold_repeated", "Messages that had been answered before.", registry=to)
+        self.sent = Counter("starfold_sent", "Replies to platforms.", ["channel", "outcome"], registry=to)
+        self.waiting = Gauge("starfold_turns_waiting", "Turns that run or wait in this process.", registry=to)
+        self.mailbox = Gauge("starfold_mailbox", "Messages of channels not answered yet.", registry=to)
+
+    def turn(self, turn: TurnResult) -> None:
+        """Count a turn."""
+        if turn.decision is REPEATED:
+            self._repeated.inc()
+            return
+        self._seconds.labels(turn.message.channel).observe(sum(turn.milliseconds.values()) / 1000)
+        for stage, milliseconds in turn.milliseconds.items():
+            self._stages.labels(stage).inc(milliseconds / 1000)
+        self._top.observe(turn.belief.top.mean if turn.belief.top else 0.0)
+        self._unknown.observe(turn.belief.unknown)
+        self._decisions.labels(turn.decision.kind.value, turn.decision.policy).inc()
+        for event in turn.events:
+            if isinstance(event, ActionExecuted) and "error" in event.metadata:
+                self._failed.labels(event.name or "").inc()
+
+    def text(self) -> bytes:
+        """All of it, in Prometheus' text format."""
+        return generate_latest(self.registry)
