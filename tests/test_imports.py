@@ -27,6 +27,7 @@ CONVERSATION = (
     ("dialogue.engine", "dialogue.replay", "dialogue.store"),
     ("dialogue.bot",),
     ("dialogue.channels",),
+    ("dialogue.server",),
     ("dialogue.commands",),
     ("dialogue.cli",),
     ("dialogue.__main__",),
@@ -45,6 +46,7 @@ LEARNING = (
         *("dialogue.e2e", "dialogue.graph", "dialogue.graph_page", "dialogue.interactive", "dialogue.story_tests"),
         "dialogue.learning",
     ),
+    ("dialogue.server",),
     ("dialogue.commands",),
     ("dialogue.cli",),
     ("dialogue.__main__",),
@@ -52,16 +54,21 @@ LEARNING = (
 # Each thing that is slow to load, and the only places that may name it.
 HOMES = {
     "alembic": ("dialogue.store.migrations",),
+    "fastapi": ("dialogue.server",),
     "fasttext": ("encoders.fasttext",),
     "gensim": ("encoders.word2vec",),
     "httpx": ("dialogue.actions.http", "dialogue.channels", "dialogue.server"),
     "huggingface_hub": ("encoders.bert_source",),
+    "jwt": ("dialogue.server.auth",),
+    "limits": ("dialogue.server.limits",),
     "onnx": ("encoders.bert_onnx",),
     "onnxruntime": ("encoders.bert_runtime",),
+    "prometheus_client": ("dialogue.server.metrics",),
     "prompt_toolkit": ("dialogue.channels",),
     "pydantic": (
         "dialogue.config",
         "dialogue.sections",
+        "dialogue.server",
         "dialogue.training.places",
         "encoders.catalog",
         "policies.catalog",
@@ -70,8 +77,10 @@ HOMES = {
     "rich": ("dialogue.channels", "dialogue.console", "dialogue.doctor"),
     "sklearn": ("dialogue.training.metrics",),
     "sqlalchemy": ("dialogue.store",),
+    "starlette": ("dialogue.server",),
     "transformers": ("encoders.bert_torch",),
     "typer": ("dialogue.cli", "dialogue.commands"),
+    "uvicorn": ("dialogue.server.serve",),
 }
 HEAVY = {*HOMES, "torch", "numpy", "scipy"} - {"typer"}
 # What a turn is worked out from reaches no file, socket, process, thread or environment.
@@ -174,9 +183,9 @@ def test_imports_go_down(tower):
 
 
 def test_the_towers_stand_apart():
-    # Without the ground both stand on, and without the project and the command line that join them.
-    talking = [place for places in CONVERSATION[2:-3] for place in places]
-    learning = [place for places in LEARNING[1:-6] for place in places]
+    # Without the ground both stand on, and without the project, the server and the command line that join them.
+    talking = [place for places in CONVERSATION[2:-4] for place in places]
+    learning = [place for places in LEARNING[1:-7] for place in places]
     pairs = [(name, other) for name in modules() for other in own(imports(name))]
     assert [pair for pair in pairs if within(pair[0], *talking) and within(pair[1], *learning)] == []
     assert [pair for pair in pairs if within(pair[0], *learning) and within(pair[1], *talking)] == []

@@ -8,6 +8,7 @@ import time
 from limits import RateLimitItem, parse
 from limits.aio.strategies import MovingWindowRateLimiter
 from limits.storage import storage_from_string
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dialogue.errors import MissingExtraError, StarfoldError
@@ -77,6 +78,7 @@ class Guard:
         self._app = app
         self._limiter = limiter
         self._most = most_bytes
+        self._too_large = f"the body is too large: at most {most_bytes} bytes"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -93,38 +95,23 @@ class Guard:
             return
         told = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if not told.isdigit() or int(told) > self._most:
-            await _refuse(scope, receive, send, 413, f"the body is too large: at most {self._most} bytes")
+            await _refuse(scope, receive, send, 413, self._too_large)
             return
-        await self._measured(scope, receive, send)
+        await self._app(scope, self._counted(receive), send)
 
-    async def _measured(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _counted(self, receive: Receive) -> Receive:
         """Also a body that does not tell its length ends where it becomes too large."""
         size = 0
-        begun = False
 
         async def count() -> Message:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
             if size > self._most:
-                raise _TooLargeError
+                raise HTTPException(413, self._too_large)
             return message
 
-        async def note(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        try:
-            await self._app(scope, count, note)
-        except _TooLargeError:
-            if begun:
-                raise
-            await _refuse(scope, receive, send, 413, f"the body is too large: at most {self._most} bytes")
-
-
-class _TooLargeError(Exception):
-    """The body goes on beyond the limit."""
+        return count
 
 
 async def _refuse(

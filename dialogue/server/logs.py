@@ -15,7 +15,7 @@ conversation_id: ContextVar[str | None] = ContextVar("conversation_id", default=
 _PERSONAL = (
     (re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+"), "<e-mail>"),
     (re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b"), "<iban>"),
-    (re.compile(r"(?<![\w.])\+?\d(?:[ ()/.-]?\d){8,18}(?![\w.]\d)"), "<number>"),
+    (re.compile(r"(?<![\w.])\+?\d(?:[ ()/.-]{0,2}\d){8,18}(?![\w:-])"), "<number>"),
 )
 _SECRET = re.compile(r"(?i)\b(token|secret|password|authorization|bearer)([=: ]+)[^\s&\"',]+")
 

@@ -71,7 +71,7 @@ def serve(
         ws_max_size=serving.body_kb * 1024,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    server = uvicorn.Server(config)
-    server.run()
-    if not server.started:
-        raise StarfoldError(f"cannot listen on {serving.host}:{serving.port}")
+    try:
+        uvicorn.Server(config).run()
+    except SystemExit as end:  # it has logged why
+        raise StarfoldError(f"cannot listen on {serving.host}:{serving.port}") from end

@@ -1,0 +1,200 @@
+"""A server under load: turns a second, how long each takes, memory, and how long the start takes.
+
+    python -m tests.bench.load [--seconds 60] [--clients 8 200] [--bots nova words] [--stores sqlite postgres]
+
+Starts `starfold run` on a copy of Nova (`nova`: all encoders, `words`: the n-grams alone), and talks to it over HTTP
+with so many clients, each in a conversation of its own, each waiting for its answer before it goes on. Clients and
+server share the machine's cores. PostgreSQL is the one of `STARFOLD_TEST_POSTGRES`. It takes a minute for each row, and
+one for training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+from tests.conversations.nova import write_project
+from tests.dialogue.servers import free_port
+from tests.dialogue.stores import ROOT, scratch_schema
+
+RESULTS = Path(__file__).parent / "results" / "load.json"
+TOKEN = "bench"
+FREE = {"rates": {"sender": None, "address": None, "key": None}, "log": "text"}
+BOTS = ("nova", "words")
+TEXTS = (
+    *("hello", "can we see saturn tonight?", "when do you open", "how much is a ticket for two adults", "thanks a lot"),
+    *(
+        "is there parking",
+        "what if it is cloudy",
+        "do you have a shop",
+        "blub",
+        "who are you",
+        "is it dark enough",
+        "bye",
+    ),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--clients", type=int, nargs="+", default=[8, 200])
+    parser.add_argument("--bots", nargs="+", choices=BOTS, default=list(BOTS))
+    parser.add_argument("--stores", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"])
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    given = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for bot in given.bots:
+            project = write_bot(Path(folder) / bot, bot)
+            for store in given.stores:
+                rows += measured(project, bot, store, given.clients, given.seconds)
+    given.out.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+    print(table(rows))
+
+
+def write_bot(folder: Path, bot: str) -> Path:
+    """A trained project."""
+    folder.mkdir()
+    file = write_project(folder, "en", tune="last_layers" if bot == "nova" else "none") / "bot.yml"
+    settings = json.loads(file.read_text("utf-8")) | {"server": FREE, "store": {"url": "${BENCH_STORE}"}}
+    if bot == "words":
+        settings["encoders"] = {"words": "onehot"}
+    file.write_text(json.dumps(settings), "utf-8")
+    starfold("train", "-p", str(folder), store="sqlite://").wait()
+    return folder
+
+
+def starfold(*arguments: str, store: str) -> subprocess.Popen[bytes]:
+    """The command in a process of its own."""
+    here = {**os.environ, "PYTHONPATH": str(ROOT), "BENCH_STORE": store, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, "-m", "dialogue", *arguments], env=here, stdout=subprocess.DEVNULL)
+
+
+@contextmanager
+def served(project: Path, store: str) -> Iterator[tuple[int, int, float]]:
+    """A server: its port, its process, and the seconds from its start until it was ready."""
+    port = free_port()
+    begun = time.monotonic()
+    process = starfold("run", "-p", str(project), "--port", str(port), "--auth-token", TOKEN, store=store)
+    try:
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=1):
+                    break
+            except OSError:
+                if process.poll() is not None or time.monotonic() - begun > 120:
+                    raise
+                time.sleep(0.02)
+        yield port, process.pid, time.monotonic() - begun
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def measured(project: Path, bot: str, store: str, clients: list[int], seconds: float) -> list[dict[str, Any]]:
+    """A row for each number of clients, all on one server."""
+    busy = round(os.getloadavg()[0], 1)  # what else goes on; above 0.5 the figures tell of that, too
+    with ExitStack() as stack:
+        url = f"sqlite:///{project / 'load.db'}" if store == "sqlite" else stack.enter_context(scratch_schema())
+        port, pid, start = stack.enter_context(served(project, url))
+        idle = resident_mb(pid)
+        asyncio.run(load(port, 4, 3.0, "warm"))  # caches of the machine and the database
+        rows = []
+        for number in clients:
+            before, cpu = resident_mb(pid), cpu_seconds(pid)
+            took, failed = asyncio.run(load(port, number, seconds, f"{number}"))
+            rows.append(
+                {
+                    "bot": bot,
+                    "store": store,
+                    "clients": number,
+                    "seconds": seconds,
+                    "turns_per_second": round(len(took) / seconds, 1),
+                    "failed": failed,
+                    **percentiles(took),
+                    "cpu_ms_per_turn": round(1000 * (cpu_seconds(pid) - cpu) / max(1, len(took)), 2),
+                    "start_to_ready_seconds": round(start, 2),
+                    "resident_mb_idle": idle,
+                    "resident_mb_before": before,
+                    "resident_mb_after": resident_mb(pid),
+                    "load_average_before": busy,
+                }
+            )
+            print(rows[-1], flush=True)
+        return rows
+
+
+def percentiles(took: list[float]) -> dict[str, float]:
+    """Milliseconds that half, 95 and 99 of 100 turns stay below."""
+    cut = quantiles(took, n=100) if len(took) > 1 else [0.0] * 99
+    return {f"p{share}_ms": round(1000 * cut[share - 1], 1) for share in (50, 95, 99)}
+
+
+async def load(port: int, clients: int, seconds: float, name: str) -> tuple[list[float], int]:
+    """Talk with so many clients for so long: seconds of each turn, and how many requests failed."""
+    until = time.monotonic() + seconds
+    found = await asyncio.gather(*(talk(port, f"{name}-{number}", number, until) for number in range(clients)))
+    return [second for took, _ in found for second in took], sum(failed for _, failed in found)
+
+
+async def talk(port: int, conversation: str, offset: int, until: float) -> tuple[list[float], int]:
+    """One client on one connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    took, failed, number = [], 0, offset
+    while time.monotonic() < until:
+        body = json.dumps({"text": TEXTS[number % len(TEXTS)]})
+        number += 1
+        request = (
+            f"POST /api/conversations/{conversation}/messages HTTP/1.1",
+            *("Host: bot", f"Authorization: Bearer {TOKEN}", "Content-Type: application/json"),
+            *(f"Content-Length: {len(body)}", "", body),
+        )
+        begun = time.monotonic()
+        writer.write("\r\n".join(request).encode())
+        answer = await reader.readuntil(b"\r\n\r\n")
+        (length,) = re.findall(rb"content-length: (\d+)", answer)
+        await reader.readexactly(int(length))
+        if answer.startswith(b"HTTP/1.1 200"):
+            took.append(time.monotonic() - begun)
+        else:
+            failed += 1
+    writer.close()
+    return took, failed
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory of a process."""
+    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")]
+    return round(int(line.split()[1]) / 1024, 1)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of a process so far, all threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The figures as Markdown."""
+    names = [name for name in rows[0] if name != "seconds"]
+    lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
+    return "\n".join(lines + [f"| {' | '.join(str(row[name]) for name in names)} |" for row in rows])
+
+
+if __name__ == "__main__":
+    main()
