@@ -43,11 +43,13 @@ BOT_YML = (ROOT / "bot.yml").read_text(encoding="utf-8")
 GUIDES = (
     "README.md",
     "dialogue/README.md",
+    "dialogue/channels/static/README.md",
     "dialogue/server/README.md",
     "encoders/README.md",
     "policies/README.md",
     "data/README.md",
 )
+STATIC = ROOT / "dialogue" / "channels" / "static"
 PLUG_INS = (("encoders/README.md", "shapes"), ("policies/README.md", "desk.patience"))
 OWN = {"name", "data", "actions"}  # what the example bot sets for itself
 MENTIONED_ONLY = {"threshold", "target_error"}  # excludes the costs that stand there
@@ -137,6 +139,38 @@ def test_links_lead_somewhere(guide):
     targets = [target for target in re.findall(r"\]\(([^)]+)\)", text) if "://" not in target]
     missing = [target for target in targets if not ((ROOT / guide).parent / target.partition("#")[0]).exists()]
     assert missing == []
+
+
+# --- the widget -------------------------------------------------------------------------------------------------------
+
+
+def dashed(name: str) -> str:
+    return re.sub("[A-Z]", lambda letter: f"-{letter[0].lower()}", name)
+
+
+def test_every_attribute_of_the_script_tag_is_in_the_readme():
+    read = {dashed(name) for name in re.findall(r"\bdata\.(\w+)", (STATIC / "widget.js").read_text())}
+    told = set(re.findall(r"^\| `data-([\w-]+)` \|", README, re.MULTILINE))
+    assert {"title", "greeting-delay", "identity"} <= read
+    assert told == read
+
+
+def test_every_variable_method_and_event_of_the_widget_is_in_the_readme():
+    section = README.partition("## Put it on a page")[2].partition("\n## ")[0]
+    files = [STATIC / "widget.js", *(STATIC / "widget").iterdir()]
+    sources = "".join(file.read_text() for file in files)
+    variables = set(re.findall(r"var\(--starfold-([\w-]+)", sources))
+    events = set(
+        re.findall(r"emit\(\"(\w+)\"", (STATIC / "widget.js").read_text() + (STATIC / "widget/chat.js").read_text())
+    )
+    methods = set(
+        re.findall(r"^    (\w+)(?:: \(|\(name)", sources.partition("window.starfold = ")[2].partition("});")[0], re.M)
+    )
+    assert len(variables) > 10
+    assert len(events) > 5
+    assert methods == {"open", "close", "send", "identify", "reset", "on"}
+    missing = {name for name in variables | events if f"`{name}`" not in section}
+    assert missing | {name for name in methods if f"{name}(" not in section} == set()
 
 
 # --- bot.yml ----------------------------------------------------------------------------------------------------------

@@ -82,6 +82,13 @@ def test_the_wheel_holds_every_source_file(wheel):
     assert sources - set(wheel.namelist()) == set()
 
 
+def test_the_wheel_holds_the_files_of_the_web(wheel):
+    static = ROOT / "dialogue" / "channels" / "static"
+    files = {str(file.relative_to(ROOT)) for file in static.rglob("*") if file.is_file()}
+    assert "dialogue/channels/static/widget/chat.js" in files
+    assert files - set(wheel.namelist()) == set()
+
+
 def test_the_wheel_holds_the_starter_and_nothing_a_run_left_behind(wheel):
     found = {name.removeprefix("dialogue/starter/") for name in wheel.namelist() if "/starter/" in name}
     training = {name.removeprefix("training/") for name in found - {"bot.yml"}}

@@ -24,6 +24,7 @@ from dialogue.server.limits import Guard, Limiter
 from dialogue.server.origins import Origins
 from dialogue.server.parts import Parts
 from dialogue.server.service import BotService
+from dialogue.server.static import static_routes
 from dialogue.server.webhooks import webhooks
 
 logger = logging.getLogger(__name__)
@@ -84,6 +85,7 @@ def create_app(
     replies.install(app)
     for router in (conversations_api.router, model_api.router, stream.router, health.router):
         app.include_router(router)
+    app.router.routes.extend(static_routes())
     app.include_router(webhooks([channel for channel in channels if isinstance(channel, Channel)], courier))
     # The last one added is asked first: a refusal for size or rate has CORS headers, too.
     app.add_middleware(Guard, limiter=parts.limiter, most_bytes=serving.body_kb * 1024)

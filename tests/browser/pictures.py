@@ -1,0 +1,72 @@
+"""Takes the pictures in `screenshots/` anew: `python -m tests.browser.pictures`."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import expect, sync_playwright
+
+from dialogue.project import train
+from tests.browser.conftest import FLAGS, chromium
+from tests.browser.project import write_project
+from tests.browser.server import TOKEN, BotServer
+from tests.browser.site import Site
+from tests.browser.visit import PHONE, Visit
+
+OUT = Path(__file__).parent / "screenshots"
+CORNER = {"x": 840, "y": 20, "width": 440, "height": 780}
+SHOWN = "open telescope on friday"
+
+
+def main() -> None:
+    with Site() as site, tempfile.TemporaryDirectory() as folder:
+        project = write_project(Path(folder) / "bot", site.url)
+        train(project, progress=lambda stage, done, total: None)
+        bot = BotServer(project, site.url)
+        bot.start()
+        site.bot = bot.url
+        try:
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=chromium(), args=[*FLAGS])
+                widget(Visit(browser, site, bot), "widget-light.png", clip=CORNER)
+                widget(Visit(browser, site, bot, color_scheme="dark"), "widget-dark.png", clip=CORNER)
+                widget(Visit(browser, site, bot, viewport=PHONE), "widget-phone.png", lang="ar")
+                inspector(Visit(browser, site, bot))
+        finally:
+            bot.kill()
+
+
+def widget(visit: Visit, name: str, clip: Any = None, lang: str = "en") -> None:
+    visit.go(f"/?lang={lang}")
+    visit.page.evaluate("document.querySelector('main').remove()")
+    visit.open()
+    visit.say("which planets can we see")
+    expect(visit.page.locator(".card")).to_have_count(3)
+    visit.say("book a tour")
+    expect(visit.page.locator(".buttons .choice")).to_have_count(3)
+    visit.page.wait_for_timeout(600)
+    visit.page.screenshot(path=OUT / name, clip=clip)
+    visit.leave()
+
+
+def inspector(visit: Visit) -> None:
+    visit.go()
+    visit.open()
+    for number, text in enumerate(("hello", "which planets can we see", SHOWN, "blub"), start=1):
+        visit.say(text)
+        expect(visit.page.locator(".row.user:not(.waiting)")).to_have_count(number)
+    page = visit.tab()
+    page.set_viewport_size({"width": 1360, "height": 860})
+    page.goto(visit.bot.url + "/inspect")
+    page.fill("#token", TOKEN)
+    page.keyboard.press("Enter")
+    page.locator(".turn", has_text=SHOWN).click()
+    page.wait_for_timeout(300)
+    page.screenshot(path=OUT / "inspector.png")
+    visit.leave()
+
+
+if __name__ == "__main__":
+    main()
