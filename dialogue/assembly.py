@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dialogue.config import Config
 from dialogue.domain import Domain
 from dialogue.engine import MOST_ACTIONS
-from dialogue.errors import ActionError
+from dialogue.errors import ActionError, ProjectError, error
 from dialogue.sections import Server
 
 if TYPE_CHECKING:
     from dialogue.actions.base import Actions
     from dialogue.actions.dispatch import Dispatcher
     from dialogue.actions.respond import Responder
+    from dialogue.channels.base import Channel, Listener
+    from dialogue.channels.rasa import Callback, Rest, SocketIO
     from dialogue.sections import Actions as ActionsSection
     from dialogue.understanding import Understanding
 
@@ -84,6 +88,87 @@ def connection(config: Config, server: Server) -> dict[str, Any]:
     options["basic_auth"] = None if login is None else (login.username, login.password)
     options["cafile"] = None if server.cafile is None else config.project / server.cafile
     return options
+
+
+def build_channels(
+    config: Config, names: Collection[str] | None = None, *, environment: Mapping[str, str] | None = None
+) -> dict[str, Channel | Listener | Rest | Callback | SocketIO]:
+    """The bot's messaging channels under their names, and the options of Rasa's own protocols.
+
+    Args:
+        config: of the bot.
+        names: those wanted; by default all of bot.yml. One that is not in bot.yml is made of the environment: its type
+            is its name, and an option `token` of `telegram` is `TELEGRAM_TOKEN`.
+        environment: instead of the process's own.
+
+    Raises:
+        ProjectError: with every channel that cannot be found, does not take its options, or is none.
+    """
+    from dialogue.catalog import from_environment
+    from dialogue.channels.base import Channel, Listener
+    from dialogue.channels.rasa import Callback, Rest, SocketIO
+    from dialogue.config import ChannelPart
+    from dialogue.plugins import make_channels
+
+    given = os.environ if environment is None else environment
+    extra = {name: ChannelPart(type=name, **from_environment(name, given)) for name in names or ()}
+    whole = config.model_copy(update={"channels": {**extra, **config.channels}})
+    made = make_channels(whole, names)
+    for name, channel in made.items():
+        if not isinstance(channel, Channel | Listener | Rest | Callback | SocketIO):
+            message = (
+                f"channel {name!r} is {type(channel).__name__}, not a channel: expected send, and receive or listen"
+            )
+            raise ProjectError([error(config.where("channels", name), message)])
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelState:
+    """How a channel stands.
+
+    Attributes:
+        name: under which bot.yml has it, or its type.
+        word: `configured` in bot.yml, `ready` when the environment has all it needs, `wrong`, or `-`.
+        detail: where its webhook is, or what it does instead, or the options it needs, or what is wrong.
+    """
+
+    name: str
+    word: str
+    detail: str
+
+
+def channel_states(config: Config | None, environment: Mapping[str, str]) -> tuple[ChannelState, ...]:
+    """Every channel of the bot, and every other that there is.
+
+    Args:
+        config: of the bot; None without one.
+        environment: of the process.
+    """
+    from dialogue.catalog import from_environment, known, missing
+
+    mine = {} if config is None else dict(config.channels)
+    states = [_state(config, name, environment) for name in mine if config is not None]
+    for name in sorted(known().keys() - {part.type for part in mine.values()} - mine.keys()):
+        needed = missing(name, from_environment(name, environment))
+        if needed:
+            states.append(ChannelState(name, "-", f"needs {', '.join(needed)}"))
+        else:
+            states.append(_state(config or Config(), name, environment))
+    return tuple(states)
+
+
+def _state(config: Config, name: str, environment: Mapping[str, str]) -> ChannelState:
+    from dialogue.channels.base import Channel
+
+    word = "configured" if name in config.channels else "ready"
+    try:
+        channel = build_channels(config, [name], environment=environment)[name]
+    except ProjectError as wrong:
+        return ChannelState(name, "wrong", str(wrong))
+    if isinstance(channel, Channel):
+        return ChannelState(name, word, f"/webhooks/{name}/webhook")
+    return ChannelState(name, word, "fetches its messages" if hasattr(channel, "listen") else "part of the server")
 
 
 def most_actions(environment: Mapping[str, str]) -> int:

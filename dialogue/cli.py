@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from dialogue import __version__
+from dialogue.commands.channels import channels
 from dialogue.commands.frame import HERE, Guarded, Project
 from dialogue.commands.learn import discover, review, teach
 from dialogue.commands.measure import e2e, nlu, stories
@@ -30,7 +31,7 @@ measurements = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Me
 app.add_typer(measurements, name="test")
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(init, train, chat, interactive, parse, run),
-    *(validate, visualize, doctor),
+    *(channels, validate, visualize, doctor),
 )
 LEARNING: tuple[Callable[..., None], ...] = (teach, review, discover)
 MEASUREMENTS: tuple[Callable[..., None], ...] = (nlu, stories, e2e)

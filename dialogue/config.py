@@ -7,6 +7,7 @@ read as if it had one (`dialogue.rasa`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
@@ -80,6 +81,12 @@ class PolicyPart(Part):
         from policies.catalog import known
 
         return known_type("policy", value, known())
+
+
+class ChannelPart(Part):
+    """A messaging channel; its type is its name unless another is given."""
+
+    type: str = Field(default="", description="As the name of the channel, or a type as for encoders.")
 
 
 def known_type(kind: str, name: str, names: Iterable[str]) -> str:
@@ -168,6 +175,9 @@ class Config(Section):
         min_length=1,
         description="Who decides, in this order; the first that answers wins.",
     )
+    channels: dict[str, ChannelPart] = Field(
+        default={}, description="Messaging channels under their names, each with the options of its type."
+    )
     store: Store = Field(default=Store(), description="Where conversations are kept.")
     server: Serving = Field(default=Serving(), description="How `starfold run` serves the bot.")
     model: str = Field(default=".starfold/model", min_length=1, description="Folder of the trained model.")
@@ -184,6 +194,23 @@ class Config(Section):
     def _five_encoders(cls, value: Any) -> Any:
         if isinstance(value, dict) and value.get("encoders", {}) == {}:
             return {**value, "encoders": default_encoders(value.get("language", "en"))}
+        return value
+
+    @field_validator("channels", mode="before")
+    @classmethod
+    def _named_types(cls, value: Any) -> Any:
+        """A channel without a type is of the type it is named after; one without options may be left empty."""
+        if not isinstance(value, dict):
+            return value
+        parts = {name: {} if part is None else part for name, part in value.items()}
+        return {name: {"type": name, **part} if isinstance(part, dict) else part for name, part in parts.items()}
+
+    @field_validator("channels")
+    @classmethod
+    def _channel_names(cls, value: dict[str, ChannelPart]) -> dict[str, ChannelPart]:
+        for name in value:
+            if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", name):
+                raise ValueError(f"{name!r}: expected a name of letters, digits, - and _, the last part of an address")
         return value
 
     @property

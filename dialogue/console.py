@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from dialogue.assembly import ChannelState
     from dialogue.rasa.found import Row
 
 Report: TypeAlias = Callable[[str, int, int], None]
@@ -73,6 +74,16 @@ def translation(rows: Iterable[Row]) -> Table:
     table.add_column("remark")
     for row in rows:
         table.add_row(Text(row.name), Text(row.here or "-"), Text(row.remark))
+    return table
+
+
+def channels(states: Iterable[ChannelState]) -> Table:
+    """Messaging channels, a line each."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("channel", "state", "where"):
+        table.add_column(heading, no_wrap=heading == "channel")
+    for state in states:
+        table.add_row(Text(state.name), Text(state.word), Text(state.detail))
     return table
 
 

@@ -43,6 +43,11 @@ class Reply:
     custom: Mapping[str, Any] | None = None
     metadata: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
 
+    @property
+    def hands_over(self) -> bool:
+        """Whether a person takes over after it: `handoff` is set in its metadata or, by a response, under custom."""
+        return bool(self.metadata.get("handoff") or (self.custom or {}).get("handoff"))
+
     def as_dict(self) -> dict[str, Any]:
         """The keys of Rasa's REST channel, without the empty ones."""
         shown: dict[str, Any] = {}

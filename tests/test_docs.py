@@ -21,13 +21,15 @@ from pydantic import BaseModel
 from dialogue.actions.base import ActionRequest
 from dialogue.actions.local import LocalActions
 from dialogue.actions.respond import Responder
+from dialogue.catalog import BUILT_IN as CHANNELS
+from dialogue.catalog import maker, parameters
 from dialogue.channels.slash import COMMANDS
 from dialogue.cli import app
 from dialogue.commands.frame import INTERRUPTED, PIPE_CLOSED
 from dialogue.config import Config, load_config
 from dialogue.domain import Domain
 from dialogue.errors import StarfoldError
-from dialogue.plugins import build_encoders, build_policies
+from dialogue.plugins import build_encoders, build_policies, make_channels
 from dialogue.sections import Actions, Server
 from dialogue.tracker import Tracker
 from encoders.catalog import BUILT_IN as ENCODERS
@@ -45,6 +47,7 @@ GUIDES = (
     "dialogue/README.md",
     "dialogue/channels/static/README.md",
     "dialogue/server/README.md",
+    "dialogue/channels/README.md",
     "encoders/README.md",
     "policies/README.md",
     "data/README.md",
@@ -265,6 +268,17 @@ def test_numbers_in_comments_are_the_defaults():
     assert told.keys() >= MENTIONED_ONLY
 
 
+@pytest.mark.parametrize("name", CHANNELS)
+def test_every_option_of_a_channel_stands_in_its_table_with_its_default(name):
+    guide = (ROOT / "dialogue/channels/README.md").read_text(encoding="utf-8")
+    table = guide.partition(f"| option of `{name}` |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (?:`([^`]*)`)? ?\| .+ \|$", table, re.MULTILINE)
+    told = {option: yaml.safe_load(default) if default else inspect.Parameter.empty for option, default in rows}
+    known = {option: plain(one.default) for option, one in parameters(maker(name)).items()}
+    assert told == known
+    assert name in BOT_YML.partition("\nchannels:")[0].rpartition("\n\n")[2]
+
+
 # --- snippets ---------------------------------------------------------------------------------------------------------
 
 
@@ -280,7 +294,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    ("guide", "module"), [("encoders/README.md", "shapes"), ("policies/README.md", "desk.patience")]
+    ("guide", "module"),
+    [
+        ("dialogue/channels/README.md", "postcards"),
+        ("encoders/README.md", "shapes"),
+        ("policies/README.md", "desk.patience"),
+    ],
 )
 def test_the_plug_in_of_a_guide_passes_its_own_test(guide, module, project):
     lay(guide, project)
@@ -345,11 +364,21 @@ def test_the_channel_of_the_readme_answers(project):
     assert "\n  - Please do" in "".join(answer(bot, "ada", "weather"))
 
 
+def test_the_channels_of_the_guide_are_taken(project, monkeypatch):
+    guide = "dialogue/channels/README.md"
+    lay(guide, project)
+    for name in re.findall(r"\$\{(\w+)\}", files(guide, "yaml")["bot.yml"]):
+        monkeypatch.setenv(name, "s3cret")
+    (project / "data").mkdir()
+    assert list(make_channels(load_config(project))) == ["telegram", "slack"]
+
+
 def test_every_snippet_is_run_by_a_test_here():
     found = {(guide, name) for guide in GUIDES for language in ("python", "yaml") for name in files(guide, language)}
     assert found == {
         ("README.md", "actions.py"),
         ("README.md", "postcard.py"),
+        *(("dialogue/channels/README.md", name) for name in ("bot.yml", "postcards.py", "test_postcards.py")),
         *(("encoders/README.md", name) for name in ("shapes.py", "test_shapes.py", "bot.yml")),
         *(("policies/README.md", name) for name in ("desk/patience.py", "test_patience.py", "bot.yml")),
     }

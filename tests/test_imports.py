@@ -18,7 +18,7 @@ PACKAGES = ("dialogue", "encoders", "policies")
 
 # Lowest first. A module may import its own step and those below; side by side stand two towers on one ground.
 CONVERSATION = (
-    ("dialogue.errors", "dialogue.message", "dialogue.watch"),
+    ("dialogue.catalog", "dialogue.errors", "dialogue.message", "dialogue.watch"),
     ("dialogue.domain", "dialogue.events", "dialogue.fold", "dialogue.reminders", "dialogue.slots"),
     ("dialogue.tracker",),
     ("dialogue.draft", "dialogue.extraction", "dialogue.responses", "dialogue.understanding"),
@@ -33,7 +33,7 @@ CONVERSATION = (
     ("dialogue.__main__",),
 )
 LEARNING = (
-    ("dialogue.errors", "dialogue.message"),
+    ("dialogue.catalog", "dialogue.errors", "dialogue.message"),
     ("dialogue.posterior", "dialogue.threads"),
     ("dialogue.fusion",),
     ("dialogue.encoding", "dialogue.entities", "dialogue.tagging"),
@@ -54,18 +54,20 @@ LEARNING = (
 # Each thing that is slow to load, and the only places that may name it.
 HOMES = {
     "alembic": ("dialogue.store.migrations",),
+    "cryptography": ("dialogue.channels.discord", "dialogue.channels.feishu", "dialogue.channels.wechat_crypto"),
     "fastapi": ("dialogue.server",),
     "fasttext": ("encoders.fasttext",),
     "gensim": ("encoders.word2vec",),
     "httpx": ("dialogue.actions.http", "dialogue.channels", "dialogue.server"),
     "huggingface_hub": ("encoders.bert_source",),
-    "jwt": ("dialogue.server.auth",),
+    "jwt": ("dialogue.channels.teams", "dialogue.server.auth"),
     "limits": ("dialogue.server.limits",),
     "onnx": ("encoders.bert_onnx",),
     "onnxruntime": ("encoders.bert_runtime",),
     "prometheus_client": ("dialogue.server.metrics",),
     "prompt_toolkit": ("dialogue.channels",),
     "pydantic": (
+        "dialogue.catalog",
         "dialogue.config",
         "dialogue.sections",
         "dialogue.server",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from dialogue.actions.base import ActionRequest, ActionResult
 from dialogue.actions.respond import Responder
@@ -48,7 +49,7 @@ class DefaultActions:
             "action_validate_slot_mappings": _nothing,
             "action_rephrase": lambda request: self._say("utter_rephrase", request),
             "action_clarify": self._clarify,
-            "action_hand_over": lambda request: self._say("utter_hand_over", request),
+            "action_hand_over": self._hand_over,
             ACTION_APOLOGIZE: lambda request: self._say("utter_error", request),
         }
 
@@ -74,6 +75,11 @@ class DefaultActions:
         names = [candidate.name for candidate in request.decision.candidates]
         buttons = tuple(intent_button(name, request.tracker, request.domain) for name in names)
         return self._say("utter_clarify", request, buttons)
+
+    def _hand_over(self, request: ActionRequest) -> ActionResult:
+        """The last reply carries the mark by which a channel with people behind it calls them."""
+        *before, last = self._say("utter_hand_over", request).replies
+        return ActionResult(replies=(*before, replace(last, metadata={**last.metadata, "handoff": True})))
 
     def _ask_affirmation(self, request: ActionRequest) -> ActionResult:
         said = request.tracker.latest_message

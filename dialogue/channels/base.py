@@ -101,6 +101,32 @@ class Channel(Protocol):
         ...
 
 
+@runtime_checkable
+class Prepares(Protocol):
+    """A channel whose platform signs with keys that it publishes."""
+
+    async def prepare(self, delivery: Delivery, client: httpx.AsyncClient) -> None:
+        """Fetch what `receive` verifies this delivery with, where it is not there yet; awaited before `receive`.
+
+        Raises:
+            SendError: if the platform does not give it; the delivery is answered with status 503.
+        """
+        ...
+
+
+@runtime_checkable
+class Registers(Protocol):
+    """A channel that has to tell its platform something before it is called, such as where its webhook is."""
+
+    async def register(self, client: httpx.AsyncClient) -> None:
+        """Tell it; called once when the server starts, and harmless when repeated.
+
+        Raises:
+            SendError: if the platform did not take it.
+        """
+        ...
+
+
 Take: TypeAlias = Callable[[Incoming], Awaitable[None]]
 
 

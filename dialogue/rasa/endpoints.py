@@ -1,4 +1,4 @@
-"""endpoints.yml and credentials.yml: servers of actions and responses and the store are ours, the rest is told."""
+"""endpoints.yml: servers of actions and responses and the store are ours, the rest is told."""
 
 from __future__ import annotations
 
@@ -51,12 +51,6 @@ def read_endpoints(file: Table, report: Report) -> Endpoints:
         else:
             found.rows.append(Row(entry.where, name, "", "unknown endpoint, passed over", True))
     return found
-
-
-def read_credentials(file: Table) -> list[Row]:
-    """A row for every channel."""
-    waiting = "channels come with the server; now there are the terminal and the pipe"
-    return [Row(entry.where, name, "", waiting) for name, entry in file.entries.items() if name != "version"]
 
 
 def _read_actions(fields: Mapping[str, Node], entry: Entry, found: Endpoints, report: Report) -> Row:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dialogue.errors import ProjectError, suggestion
-from dialogue.rasa.endpoints import Endpoints, read_credentials, read_endpoints
+from dialogue.rasa.credentials import Credentials, read_credentials
+from dialogue.rasa.endpoints import Endpoints, read_endpoints
 from dialogue.rasa.found import Row, listing, scalar, table
 from dialogue.rasa.pipeline import read_pipeline
 from dialogue.rasa.policies import read_policies
@@ -64,30 +65,31 @@ def translate(project: Path, report: Report, *, fill: bool = True) -> Translatio
     Args:
         project: the folder they are in.
         report: gets what is wrong with them.
-        fill: whether `${NAME}` in endpoints.yml is replaced by the environment's value, or left for bot.yml to name.
+        fill: whether `${NAME}` in endpoints.yml and credentials.yml is replaced by the environment's value, or left for
+            bot.yml to name.
 
     Raises:
         ProjectError: if one of the first two is no YAML at all.
     """
     config = substitute(read_yaml(project / CONFIG, report), report)
-    ends, channels = Endpoints(), list[Row]()
+    ends, channels = Endpoints(), Credentials()
     if (project / ENDPOINTS).is_file():
         endpoints = read_yaml(project / ENDPOINTS, report)
         ends = read_endpoints(substitute(endpoints, report) if fill else endpoints, report)
     if (project / CREDENTIALS).is_file():
-        channels = _channels(project / CREDENTIALS)
+        channels = _channels(project / CREDENTIALS, fill)
     return _joined(config, data_places(project), ends, channels, report)
 
 
-def _channels(credentials: Path) -> list[Row]:
-    """Rows for credentials.yml. It names channels that are not here yet, so what is wrong with it stops nothing."""
+def _channels(credentials: Path, fill: bool) -> Credentials:
+    """What credentials.yml says. The bot can be talked to without it, so what is wrong with it stops nothing."""
     try:
-        return read_credentials(read_yaml(credentials, Report()))
+        return read_credentials(read_yaml(credentials, Report()), fill=fill)
     except ProjectError as unreadable:
-        return [Row(problem.where, CREDENTIALS, "", problem.message, True) for problem in unreadable.problems]
+        return Credentials([Row(one.where, CREDENTIALS, "", one.message, True) for one in unreadable.problems])
 
 
-def _joined(config: Table, places: list[str], ends: Endpoints, channels: list[Row], report: Report) -> Translation:
+def _joined(config: Table, places: list[str], ends: Endpoints, channels: Credentials, report: Report) -> Translation:
     from dialogue.config import default_encoders
 
     rows = list(_other_keys(config))
@@ -107,6 +109,7 @@ def _joined(config: Table, places: list[str], ends: Endpoints, channels: list[Ro
         "duckling": None if pipeline.duckling is None else table(top, pipeline.duckling),
         "encoders": table(top, encoders),
         "policies": policies,
+        "channels": table(top, channels.channels) if channels.channels else None,
         "store": ends.store,
     }
     entries = {
@@ -114,7 +117,7 @@ def _joined(config: Table, places: list[str], ends: Endpoints, channels: list[Ro
         for key, node in parts.items()
         if node is not None
     }
-    return Translation(Table(top, entries), (*rows, *pipeline.rows, *policy_rows, *ends.rows, *channels))
+    return Translation(Table(top, entries), (*rows, *pipeline.rows, *policy_rows, *ends.rows, *channels.rows))
 
 
 def _section(config: Table, key: str) -> Node:

@@ -13,10 +13,11 @@ import urllib.request
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 PATIENCE = 60  # seconds for a server to come up
 
@@ -150,3 +151,61 @@ def trickles(pieces: Sequence[bytes], pause: float) -> Callable[[BaseHTTPRequest
 def no_http(handler: BaseHTTPRequestHandler) -> None:
     """As something else that listens there."""
     handler.wfile.write(b"220 mail.example ESMTP\r\n")
+
+
+@dataclass(frozen=True)
+class Called:
+    """A request that a platform got."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class FakePlatform:
+    """A messaging platform: keeps what it is asked, and answers as `answer(called)` says, a status and JSON."""
+
+    def __init__(self, answer: Callable[[Called], tuple[int, Any]]) -> None:
+        self.calls: list[Called] = []
+        self.answer = answer
+        handler = type("Handler", (_PlatformHandler,), {"platform": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> FakePlatform:
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _PlatformHandler(BaseHTTPRequestHandler):
+    platform: FakePlatform
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        called = Called(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body)
+        self.platform.calls.append(called)
+        status, said = self.platform.answer(called)
+        data = json.dumps(said).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_POST = do_PUT = do_PATCH = do_GET
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""

@@ -115,7 +115,9 @@ def complaints(folder: Path, config: str = CONFIG, **files: str) -> list[str]:
 
 
 def test_a_whole_project(tmp_path: Path) -> None:
-    config = load(tmp_path, endpoints=ENDPOINTS, credentials="rest:\nslack: {slack_token: x}\n")
+    config = load(
+        tmp_path, endpoints=ENDPOINTS, credentials="rest:\nslack: {slack_token: x, slack_signing_secret: y}\n"
+    )
     assert (config.name, config.language, config.data) == ("desk", "de", ["data", "domain.yml"])
     assert config.encoders["words"].options == {
         "word_ngrams": 3,
