@@ -23,6 +23,7 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
         "dingtalk": "dialogue.channels.dingtalk:DingTalk",
         "discord": "dialogue.channels.discord:Discord",
         "feishu": "dialogue.channels.feishu:Feishu",
+        "line": "dialogue.channels.line:Line",
         "mail": "dialogue.channels.mail:Mail",
         "messenger": "dialogue.channels.messenger:Messenger",
         "rest": "dialogue.channels.rasa:Rest",

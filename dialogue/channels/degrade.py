@@ -62,6 +62,7 @@ LOOKS: Mapping[str, Look] = MappingProxyType(
         "dingtalk": Look(15_000, 0, 0, 0, False, True, Markup.MARKDOWN, _bytes),
         "discord": Look(2000, 25, 80, 100, True, True, Markup.MARKDOWN),
         "feishu": Look(20_000, 20, 60, 1000, False, True, Markup.PLAIN, _bytes),
+        "line": Look(5000, 13, 20, 300, True, True, Markup.PLAIN, _utf16),
         "mail": Look(1_000_000),
         "messenger": Look(2000, 13, 20, 1000, True, True, Markup.PLAIN, _utf16),
         "slack": Look(2900, 25, 75, 2000, True, True, Markup.SLACK),

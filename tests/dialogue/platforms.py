@@ -35,6 +35,7 @@ OPTIONS: Mapping[str, dict[str, Any]] = {
     "messenger": {"page_token": "PT", "app_secret": "AS", "verify_token": "VT"},
     "whatsapp": {"token": "WT", "phone_number_id": "4711", "app_secret": "AS", "verify_token": "VT"},
     "twilio": {"account_sid": "AC1", "auth_token": "TT", "number": "+15550001"},
+    "line": {"token": "LT", "channel_secret": "LS"},
     "teams": {"app_id": "app-1", "app_password": "PW"},
     "discord": {"application_id": "99", "public_key": "", "token": "BT"},
     "feishu": {"app_id": "cli_1", "app_secret": "FS", "encrypt_key": "FK", "verification_token": "FV"},
@@ -140,6 +141,21 @@ def twilio_sign(body: bytes, at: float) -> Delivery:
         fields = {}
     proof = twilio.signature(URL.format("twilio"), fields, "TT")
     return delivery("twilio", body, {**FORM, "x-twilio-signature": proof})
+
+
+def line_body(text: str, number: str) -> bytes:
+    event = {
+        "type": "message",
+        "webhookEventId": f"w{number}",
+        "source": {"type": "user", "userId": "U1"},
+        "message": {"id": number, "type": "text", "text": text},
+    }
+    return dumps({"destination": "U0", "events": [event]})
+
+
+def line_sign(body: bytes, at: float) -> Delivery:
+    proof = base64.b64encode(hmac.new(b"LS", body, hashlib.sha256).digest()).decode()
+    return delivery("line", body, {**JSON, "x-line-signature": proof})
 
 
 # --- Teams, Discord ---------------------------------------------------------------------------------------------------
@@ -350,6 +366,7 @@ def platforms() -> dict[str, Platform]:
         "messenger": Platform(channel("messenger"), messenger_body, meta_sign, answer=answer),
         "whatsapp": Platform(channel("whatsapp"), whatsapp_body, meta_sign, answer=answer),
         "twilio": Platform(channel("twilio"), twilio_body, twilio_sign, answer=answer),
+        "line": Platform(channel("line"), line_body, line_sign, answer=answer),
         "teams": Platform(ready_teams(), teams_body, teams_sign, signs_body=False, window=4000, answer=answer),
         "discord": Platform(channel("discord"), discord_body, discord_sign, window=300, answer=answer),
         "feishu": Platform(channel("feishu"), feishu_body, feishu_sign, answer=answer),

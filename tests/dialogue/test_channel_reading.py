@@ -261,6 +261,31 @@ def test_twilio_is_answered_twiml_and_replies_come_from_the_number():
     assert channel("twilio", number=12345)._number == "12345"
 
 
+# --- LINE -------------------------------------------------------------------------------------------------------------
+
+
+def line(event):
+    return channel("line").receive(signers.line_sign(dumps({"events": [event]}), time.time()))
+
+
+def test_line_signs_as_its_own_package_does():
+    from linebot.v3.webhook import SignatureValidator
+
+    good = signers.line_sign(signers.line_body("今晚", "1"), time.time())
+    proof = good.headers["x-line-signature"]
+    assert SignatureValidator("LS").validate(good.body.decode(), proof)
+    assert not SignatureValidator("other").validate(good.body.decode(), proof)
+
+
+def test_line_reads_buttons_and_keeps_people_of_a_group_apart():
+    source = {"type": "group", "groupId": "G1", "userId": "U1"}
+    pressed = {"type": "postback", "webhookEventId": "w9", "source": source, "postback": {"data": "/yes"}}
+    (one,) = line(pressed).heard
+    assert (one.message.text, one.message.id, one.message.sender) == ("/yes", "w9", "line:G1/U1")
+    assert one.address == {"to": "G1"}
+    assert texts(line({"type": "follow", "webhookEventId": "w1", "source": source})) == []
+
+
 # --- Teams ------------------------------------------------------------------------------------------------------------
 
 

@@ -137,6 +137,14 @@ def test_whatsapp():
     assert text.json["text"]["body"].endswith("10. Day 9\n11. Day 10")
 
 
+def test_line():
+    called = one(lambda url: channel("line", api_base=url), ASKED, {"to": "U1"})
+    assert (called.path, called.headers["authorization"]) == ("/v2/bot/message/push", "Bearer LT")
+    (message,) = called.json["messages"]
+    assert (called.json["to"], message["text"]) == ("U1", PLAIN)
+    assert [item["action"]["data"] for item in message["quickReply"]["items"]] == [b.payload for b in CHOICES]
+
+
 def test_twilio():
     called = one(lambda url: channel("twilio", api_base=url), ASKED, {"to": "+1", "from": "+2"})
     assert called.path == "/2010-04-01/Accounts/AC1/Messages.json"
