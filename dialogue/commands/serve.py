@@ -24,11 +24,16 @@ def run(
         str | None, typer.Option(metavar="SECRET", help="Secret, or public key, that JWTs are checked with.")
     ] = None,
     jwt_method: Annotated[str | None, typer.Option(metavar="METHOD", help="HS256 or RS256.")] = None,
+    channel: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Serve only this messaging channel; may be repeated.")
+    ] = None,
 ) -> None:
     """Serve the bot over HTTP and WebSocket, trained first when it must be. SIGTERM ends it when all is answered.
 
     What is not given here stands in the section `server` of bot.yml.
     """
+    from dialogue.assembly import build_channels
+    from dialogue.channels.base import Channel, Listener
     from dialogue.config import load_config
     from dialogue.console import progress
     from dialogue.server.serve import serve, with_options
@@ -41,6 +46,9 @@ def run(
         "jwt_secret": jwt_secret,
         "jwt_method": jwt_method,
     }
-    serving: Serving = with_options(load_config(project).server, given)
+    config = load_config(project)
+    serving: Serving = with_options(config.server, given)
+    made = build_channels(config, channel or None).values()
+    channels = [one for one in made if isinstance(one, Channel | Listener)]
     with progress() as report:
-        serve(project, serving, progress=report, tell=typer.echo)
+        serve(project, serving, channels=channels, progress=report, tell=typer.echo)

@@ -14,12 +14,12 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 import dialogue
-from dialogue.channels.base import Channel, Listener
+from dialogue.channels.base import Channel, Listener, Registers
 from dialogue.sections import Serving
 from dialogue.server import conversations_api, health, model_api, replies, stream
 from dialogue.server.auth import Authority
 from dialogue.server.chores import remind, tidy
-from dialogue.server.courier import Courier, listen
+from dialogue.server.courier import Courier, listen, register
 from dialogue.server.limits import Guard, Limiter
 from dialogue.server.origins import Origins
 from dialogue.server.parts import Parts
@@ -69,6 +69,7 @@ def create_app(
         if channels:
             chores.append(courier.run())
         chores += [listen(channel, courier.take, client) for channel in channels if isinstance(channel, Listener)]
+        chores += [register(channel, client) for channel in channels if isinstance(channel, Registers)]
         tasks = [asyncio.ensure_future(chore) for chore in chores]
         try:
             yield

@@ -12,13 +12,15 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import httpx
 
 from dialogue.bot import TurnResult
-from dialogue.channels.base import Channel, Incoming, Listener, SendError, Take
+from dialogue.channels.base import Channel, Incoming, Listener, Registers, SendError, Take
+from dialogue.channels.choices import chosen
 from dialogue.errors import StoreError
-from dialogue.message import Reply
+from dialogue.message import Message, Reply
 from dialogue.server.logs import conversation_id
 from dialogue.server.service import BotService, BusyError
 from dialogue.store.mailbox import Letter
@@ -46,7 +48,7 @@ class Courier:
     ) -> None:
         self._service = service
         self._channels: Mapping[str, Channel | Listener] = {channel.name: channel for channel in channels}
-        self._client = client
+        self.client = client
         self._most = most
         self._mail = asyncio.Event()
         self._held: dict[asyncio.Task[None], int] = {}
@@ -70,8 +72,10 @@ class Courier:
             while True:
                 self._mail.clear()
                 if await self._claim() == 0:
-                    with contextlib.suppress(asyncio.TimeoutError):
-                        await asyncio.wait_for(self._mail.wait(), POLL)
+                    # Not `wait_for`: before Python 3.12 it can lose a cancellation that comes with the event.
+                    mail = asyncio.ensure_future(self._mail.wait())
+                    await asyncio.wait([mail], timeout=POLL)
+                    mail.cancel()
         finally:
             if self._held:
                 await asyncio.wait(self._held)
@@ -123,7 +127,8 @@ class Courier:
         conversation_id.set(letter.message.sender)
         mailbox, call = self._service.mailbox, self._service.call
         try:
-            replies = (await self._service.handle(letter.message)).replies
+            message = await self._meant(letter.message)
+            replies = (await self._service.handle(message)).replies
         except (StoreError, BusyError) as error:
             await call(mailbox.put_off, letter, pause(letter.attempts), str(error))
             return
@@ -138,6 +143,15 @@ class Courier:
                 return  # somebody else has the letter now
         await call(mailbox.remove, letter)
 
+    async def _meant(self, message: Message) -> Message:
+        """The message, or the button that it means. Its conversation has no other letter in work meanwhile."""
+        tracker = await self._service.call(self._service.bot.tracker, message.sender)
+        look = getattr(self._channels.get(message.channel), "look", None)
+        payload = chosen(message.text, tracker.events, look)
+        if payload is None:
+            return message
+        return replace(message, text=payload, metadata={**message.metadata, "typed": message.text})
+
     async def _send(self, letter: Letter, reply: Reply) -> bool:
         """Send a reply; False when the letter was put off."""
         name = letter.message.channel
@@ -145,7 +159,7 @@ class Courier:
         try:
             if channel is None:
                 raise SendError(f"there is no channel {name!r} here", retry_after=LONGEST_PAUSE)
-            await asyncio.wait_for(channel.send(reply, letter.address, self._client), SEND_SECONDS)
+            await asyncio.wait_for(channel.send(reply, letter.address, self.client), SEND_SECONDS)
         except (SendError, httpx.HTTPError, asyncio.TimeoutError) as error:
             wait = error.retry_after if isinstance(error, SendError) else pause(letter.attempts)
             self._service.metrics.sent.labels(name, "refused" if wait is None else "put off").inc()
@@ -169,6 +183,20 @@ class Courier:
 def pause(attempts: int) -> float:
     """Seconds until the next attempt after so many."""
     return float(min(LONGEST_PAUSE, 2**attempts))
+
+
+async def register(channel: Registers, client: httpx.AsyncClient) -> None:
+    """Have a channel tell its platform what it has to; trouble that goes by is waited out."""
+    while True:
+        try:
+            await channel.register(client)
+        except SendError as error:
+            logger.warning("a channel could not be registered: %s", error)
+            if error.retry_after is None:
+                return
+            await asyncio.sleep(error.retry_after)
+        else:
+            return
 
 
 async def listen(channel: Listener, take: Take, client: httpx.AsyncClient) -> None:

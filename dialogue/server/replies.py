@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from dialogue.channels.base import RefusedError
+from dialogue.channels.base import RefusedError, SendError
 from dialogue.errors import ModelError, ProjectError, StarfoldError, StoreError, TrainingError
 
 logger = logging.getLogger(__name__)
@@ -37,6 +37,8 @@ def told(error: Exception) -> tuple[int, str, int | None]:
         return 503, str(error), 1
     if isinstance(error, SlowTurnError):
         return 504, str(error), 1
+    if isinstance(error, SendError):
+        return 503, "the platform cannot be asked just now; try again", round(error.retry_after or STORE_SECONDS)
     if isinstance(error, RefusedError):
         return error.status, str(error), None
     if isinstance(error, StoreError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from dialogue.channels.base import Channel, Delivery
+from dialogue.channels.base import Channel, Delivery, Prepares
 from dialogue.server.courier import Courier
 from dialogue.server.parts import Here
 
@@ -33,6 +33,8 @@ def _route(channel: Channel, courier: Courier):  # type: ignore[no-untyped-def] 
             query=dict(request.query_params),
             body=await request.body(),
         )
+        if isinstance(channel, Prepares):
+            await channel.prepare(delivery, courier.client)
         incoming = channel.receive(delivery)
         await courier.take(incoming)
         told = incoming.response
