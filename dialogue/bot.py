@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +18,14 @@ from dialogue.reminders import overdue
 from dialogue.store.base import Answered, TrackerStore
 from dialogue.store.recent import Recent
 from dialogue.tracker import Tracker
-from dialogue.understanding import Understanding, entities_of, parse_data, shortcut, told
+from dialogue.understanding import Understanding, belief_in, entities_of, found_in, parse_data, shortcut, told
 from dialogue.watch import Watch
 from policies.chain import Chain
 from policies.types import Belief, Decision, Kind
 
 logger = logging.getLogger(__name__)
 
+OUTSIDE = "outside"
 REPEATED = Decision(Kind.LISTEN, ACTION_LISTEN, 1.0, "store", "this message was answered before")
 
 
@@ -79,13 +80,30 @@ class Bot:
         self.language = language
         self._understanding = understanding
         self._domain = domain
+        self._policies = policies
         self._engine = Engine(domain, policies, language=language, most_actions=most_actions)
         self._actions = actions
         self._store = store
         self._clock = clock
         automatic = dict.fromkeys((REQUESTED_SLOT, SESSION_METADATA))
         slots = {**automatic, **{slot.name: slot.initial_value for slot in domain.slots.values()}}
+        self._slots = slots
         self._memory = Recent(store, slots)
+
+    @property
+    def domain(self) -> Domain:
+        """What the bot knows of its world."""
+        return self._domain
+
+    @property
+    def policies(self) -> Chain:
+        """What decides."""
+        return self._policies
+
+    @property
+    def understanding(self) -> Understanding:
+        """What reads messages."""
+        return self._understanding
 
     @property
     def intents(self) -> tuple[str, ...]:
@@ -183,6 +201,58 @@ class Bot:
     def tracker(self, sender: str) -> Tracker:
         """The conversation with a user; an empty one if there was none yet."""
         return self._memory.tracker(sender)
+
+    def fold(self, sender: str, events: Iterable[Event]) -> Tracker:
+        """The conversation with a user as it would be after these events alone. Stores nothing."""
+        return Tracker(sender, self._slots).apply(events)
+
+    def predict(self, tracker: Tracker) -> Decision:
+        """What the bot would do next. Changes nothing."""
+        return self._engine.predict(tracker)
+
+    def append(self, sender: str, events: Sequence[Event], *, anew: bool = False) -> Tracker:
+        """Add events that something else tells of; with `anew` they take the place of all there was.
+
+        Raises:
+            StoreError: if the store cannot be reached.
+        """
+        with self._store.turn(sender):
+            if anew:
+                self._store.delete(sender)
+            self._store.append(sender, None, events)
+            return self._memory.tracker(sender)
+
+    def listen(self, message: Message, parse: Mapping[str, Any] | None = None) -> Tracker:
+        """Write a message down without answering it.
+
+        Args:
+            message: what the user sent.
+            parse: what it means, in the parse shape; by default it is read.
+
+        Raises:
+            StoreError: as `handle`.
+        """
+        watch = Watch()
+        belief = self._believe(message.text, watch) if parse is None else belief_in(parse, found_in(parse))
+        with self._store.turn(message.sender):
+            tracker = self._memory.tracker(message.sender)
+            turned = self._drive(self._engine.listen(tracker, message, belief, self._clock), watch)
+            self._store.append(message.sender, tracker.length, turned.events)
+        return turned.tracker
+
+    def execute(self, sender: str, action: str, *, policy: str | None = None, confidence: float = 1.0) -> Turned:
+        """Run an action whatever the policies say, and store what came of it.
+
+        Raises:
+            ValueError: if the confidence is none.
+            StoreError: as `handle`.
+        """
+        decision = Decision(Kind.ACT, action, confidence, policy or OUTSIDE, "it was asked for from outside")
+        with self._store.turn(sender):
+            tracker = self._memory.tracker(sender)
+            turned = self._drive(self._engine.execute(tracker, decision, self._clock), Watch())
+            self._store.append(sender, tracker.length, turned.events)
+        return turned
 
     def reset(self, sender: str) -> None:
         """Forget the conversation with a user."""

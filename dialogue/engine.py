@@ -106,8 +106,27 @@ class Engine:
         else:
             yield from self._fill(draft, belief)
             yield from self._act(draft, belief)
-        decision = draft.decision or _engine_decision(ACTION_LISTEN, "nothing was decided")
-        return Turned(tuple(draft.events), tuple(draft.replies), decision, draft.tracker)
+        return _turned(draft)
+
+    def listen(self, tracker: Tracker, message: Message, belief: Belief, clock: Callable[[], float]) -> Steps:
+        """Write a message down, in a session of its own where one must begin, and do nothing about it. See `turn`."""
+        draft = Draft(tracker, clock)
+        if self._session_is_over(tracker, clock(), external=False):
+            yield from self._begin_session(draft, message.metadata)
+        self._hear(draft, message, belief)
+        return _turned(draft)
+
+    def execute(self, tracker: Tracker, decision: Decision, clock: Callable[[], float]) -> Steps:
+        """Run one action whatever the policies say, and record what came of it. See `turn`."""
+        draft = Draft(tracker, clock, decision=decision)
+        yield from self._run(draft, decision)
+        return _turned(draft)
+
+    def predict(self, tracker: Tracker) -> Decision:
+        """What would be done next, going by what the last message was taken for."""
+        said, turns = tracker.latest_message, tracker.state().turns
+        belief = belief_in({} if said is None else said.parse_data, turns[-1].entities if turns else ())
+        return self._decide(Draft(tracker, float), belief)
 
     def _hear(self, draft: Draft, message: Message, belief: Belief) -> None:
         """Write the message down with what it was taken for, and a gate's doubt if there is one."""
@@ -220,6 +239,11 @@ class Engine:
             draft.say(outcome.replies)
             draft.add(*outcome.events)
         return outcome
+
+
+def _turned(draft: Draft) -> Turned:
+    decision = draft.decision or _engine_decision(ACTION_LISTEN, "nothing was decided")
+    return Turned(tuple(draft.events), tuple(draft.replies), decision, draft.tracker)
 
 
 def _engine_decision(action: str, reason: str) -> Decision:

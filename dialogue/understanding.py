@@ -98,6 +98,24 @@ def entities_of(value: Any) -> tuple[Entity, ...] | None:
     )
 
 
+def found_in(parse: Mapping[str, Any]) -> tuple[Entity, ...]:
+    """The entities of a parse, each with its place in the text where it has one.
+
+    Raises:
+        ValueError: if they are not in the parse shape.
+    """
+    told, given = entities_of(parse.get("entities") or []), parse.get("entities") or []
+    if told is None or isinstance(given, Mapping):
+        raise ValueError(f"entities: expected a list of mappings with 'entity', got {given!r:.80}")
+    try:
+        return tuple(
+            replace(one, start=int(written.get("start") or 0), end=int(written.get("end") or 0))
+            for one, written in zip(told, given, strict=True)
+        )
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"entities: expected whole numbers as start and end: {error}") from error
+
+
 def response_key(intent: str, name: str) -> str:
     """The full key of an answer of a retrieval intent, `faq/wifi`, from that or the short `wifi`."""
     return name if name.startswith(f"{intent}/") else f"{intent}/{name}"

@@ -27,6 +27,7 @@ def run(
     channel: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Serve only this messaging channel; may be repeated.")
     ] = None,
+    enable_api: Annotated[bool, typer.Option("--enable-api", help="Serve Rasa's HTTP API, too.")] = False,
 ) -> None:
     """Serve the bot over HTTP and WebSocket, trained first when it must be. SIGTERM ends it when all is answered.
 
@@ -48,7 +49,6 @@ def run(
     }
     config = load_config(project)
     serving: Serving = with_options(config.server, given)
-    made = build_channels(config, channel or None).values()
-    channels = [one for one in made if isinstance(one, Channel | Listener)]
+    channels = list(build_channels(config, channel or None).values())
     with progress() as report:
-        serve(project, serving, channels=channels, progress=report, tell=typer.echo)
+        serve(project, serving, channels=channels, api=enable_api, progress=report, tell=typer.echo)

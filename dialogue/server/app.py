@@ -23,6 +23,7 @@ from dialogue.server.courier import Courier, listen, register
 from dialogue.server.limits import Guard, Limiter
 from dialogue.server.origins import Origins
 from dialogue.server.parts import Parts
+from dialogue.server.rasa_mount import NOTHING, RasaOptions, mount
 from dialogue.server.service import BotService
 from dialogue.server.static import static_routes
 from dialogue.server.webhooks import webhooks
@@ -39,6 +40,7 @@ def create_app(
     *,
     channels: Sequence[Channel | Listener] = (),
     project: Path | None = None,
+    rasa: RasaOptions = NOTHING,
 ) -> FastAPI:
     """The web application around a bot. The service ends with it.
 
@@ -48,6 +50,7 @@ def create_app(
         authority: knows callers.
         channels: messaging channels to serve.
         project: the bot's folder, where examples are taught into; None to refuse them.
+        rasa: what of Rasa's server is served.
 
     Raises:
         StarfoldError: if an origin or a rate of `serving` is wrong.
@@ -78,6 +81,8 @@ def create_app(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            if socket is not None:
+                await socket.close()
             await service.close()
             await client.aclose()
 
@@ -88,6 +93,7 @@ def create_app(
         app.include_router(router)
     app.router.routes.extend(static_routes())
     app.include_router(webhooks([channel for channel in channels if isinstance(channel, Channel)], courier))
+    socket = mount(app, parts, courier, [channel.name for channel in channels], rasa)
     # The last one added is asked first: a refusal for size or rate has CORS headers, too.
     app.add_middleware(Guard, limiter=parts.limiter, most_bytes=serving.body_kb * 1024)
     if serving.origins:

@@ -92,6 +92,25 @@ class Courier:
                 await self._service.call(self._service.mailbox.post, message, address)
                 self._mail.set()
 
+    async def bring(self, channel: str, conversation: str, replies: Sequence[Reply]) -> bool:
+        """Send replies at once to where a user was last heard on a channel; False when that is not known here.
+
+        Raises:
+            SendError: if the platform did not take one; those after it are not sent.
+        """
+        found = self._channels.get(channel)
+        address = (
+            None if found is None else await self._service.call(self._service.mailbox.address, channel, conversation)
+        )
+        if found is None or address is None:
+            return False
+        for reply in replies:
+            try:
+                await asyncio.wait_for(found.send(reply, address, self._client), SEND_SECONDS)
+            except (httpx.HTTPError, asyncio.TimeoutError) as error:
+                raise SendError(str(error) or type(error).__name__, None) from error
+        return True
+
     async def _claim(self) -> int:
         """Begin on as many letters as there are and may be worked on at once."""
         free = self._most - len(self._held)

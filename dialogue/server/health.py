@@ -25,12 +25,12 @@ async def live() -> dict[str, str]:
 @router.get("/health/ready", summary="Can it answer?", responses={503: {"description": "not just now"}})
 async def ready(here: Here) -> Response:
     """Well when a model is loaded, the database answers and the process is not about to end."""
-    state = {"model": here.service.live.now.version, "store": "ok"}
+    state = {"model": here.service.live.version or "none", "store": "ok"}
     try:
         await asyncio.wait_for(here.service.call(here.service.records.ping), PATIENCE)
     except (StoreError, asyncio.TimeoutError):
         state["store"] = "does not answer"
-    well = state["store"] == "ok" and not here.service.draining
+    well = state["store"] == "ok" and here.service.live.version is not None and not here.service.draining
     return JSONResponse({"status": "ok" if well else "not ready", **state}, 200 if well else 503)
 
 

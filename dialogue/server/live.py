@@ -30,19 +30,26 @@ class Live:
 
     def __init__(self, load: Callable[[str | None], Loaded], first: Loaded) -> None:
         self._load = load
-        self._now = first
+        self._now: Loaded | None = first
         self._before: str | None = None
         self._swapping = threading.Lock()
 
     @property
     def bot(self) -> Bot:
-        """The one that answers."""
-        return self._now.bot
+        """The one that answers. Raises `ModelError` while none is loaded."""
+        return self.now.bot
 
     @property
     def now(self) -> Loaded:
-        """The one that answers, with its version."""
+        """The one that answers, with its version. Raises `ModelError` while none is loaded."""
+        if self._now is None:
+            raise ModelError("no model is loaded")
         return self._now
+
+    @property
+    def version(self) -> str | None:
+        """Name of the version that answers; None while none is loaded."""
+        return None if self._now is None else self._now.version
 
     @property
     def before(self) -> str | None:
@@ -58,8 +65,18 @@ class Live:
         with self._swapping:
             loaded = self._load(version)
             loaded.bot.parse("hello")
-            self._before, self._now = self._now.version, loaded
+            self._before, self._now = self._now.version if self._now else self._before, loaded
             return loaded
+
+    def load(self, version: str | None) -> Loaded:
+        """A version that is not to answer. Blocks. Raises `StarfoldError` if it cannot be loaded."""
+        return self._load(version)
+
+    def unload(self) -> None:
+        """Let none answer until one is exchanged for it; turns that began go on."""
+        with self._swapping:
+            if self._now is not None:
+                self._before, self._now = self._now.version, None
 
     def roll_back(self) -> Loaded:
         """Exchange the bot for the version before, until the next exchange or start.

@@ -11,13 +11,13 @@ from typing import Any
 import uvicorn
 from pydantic import ValidationError
 
-from dialogue.channels.base import Channel, Listener
 from dialogue.errors import StarfoldError
 from dialogue.project import Progress
 from dialogue.sections import Serving
 from dialogue.server.app import create_app
 from dialogue.server.logs import log_json, quiet
 from dialogue.server.opening import authority_of, open_service
+from dialogue.server.rasa_mount import sorted_out
 
 DRAIN_SECONDS = 30  # for open connections; turns and replies that were begun are waited for in any case
 
@@ -40,11 +40,20 @@ def serve(
     project: Path,
     serving: Serving,
     *,
-    channels: Sequence[Channel | Listener] = (),
+    channels: Sequence[object] = (),
+    api: bool = False,
     progress: Progress | None = None,
     tell: Callable[[str], None] = print,
 ) -> None:
     """Serve a bot until SIGTERM or SIGINT. Without an API token or JWT, a token is made up and told.
+
+    Args:
+        project: the bot's folder.
+        serving: the section `server` of bot.yml.
+        channels: messaging channels, Rasa's own among them.
+        api: whether Rasa's HTTP API is served.
+        progress: hears how training goes.
+        tell: says something to whoever started the server.
 
     Raises:
         StarfoldError: of the kind that fits; see `dialogue.errors`.
@@ -58,7 +67,8 @@ def serve(
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
         quiet()
     service = open_service(project, serving, progress=progress)
-    app = create_app(service, serving, authority_of(project, serving), channels=channels, project=project)
+    served, rasa = sorted_out(channels, api=api)
+    app = create_app(service, serving, authority_of(project, serving), channels=served, project=project, rasa=rasa)
     config = uvicorn.Config(
         app,
         host=serving.host,

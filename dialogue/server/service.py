@@ -86,6 +86,14 @@ class BotService:
         """As `Bot.trigger`, in order with the conversation's messages."""
         return await self._in_turn(sender, lambda: self.bot.trigger(sender, intent, entities, message_id=message_id))
 
+    async def take_turn(self, sender: str, run: Callable[[], Value]) -> Value:
+        """Run something else that goes on with a conversation, in a thread, after its turns that wait.
+
+        Raises:
+            BusyError: if too many wait.
+        """
+        return await self._in_turn(sender, run)
+
     async def parse(self, text: str) -> dict[str, Any]:
         """What a text means, as `Bot.parse`."""
         return await self._thread(self._turns, self.bot.parse, text)

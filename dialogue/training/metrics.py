@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -21,6 +22,30 @@ def macro_f1(truth: Array, guess: Array) -> float:
         both = float((truth == label).sum() + (guess == label).sum())
         scores.append(2 * hit / both)
     return float(np.mean(scores))
+
+
+def report(truth: Sequence[str], guess: Sequence[str]) -> dict[str, Any]:
+    """Rasa's evaluation of labels: weighted `precision` and `f1_score`, `accuracy`, and under `report` each label.
+
+    A label has `precision`, `recall`, `f1-score`, `support`, and `confused_with`: the labels it was most taken for.
+    """
+    from sklearn.metrics import classification_report
+
+    found: dict[str, Any] = classification_report(truth, guess, output_dict=True, zero_division=0)
+    taken: dict[str, Counter[str]] = {}
+    for meant, seen in zip(truth, guess, strict=True):
+        if meant != seen:
+            taken.setdefault(meant, Counter())[seen] += 1
+    for label in set(truth):
+        found[label]["confused_with"] = dict(taken.get(label, Counter()).most_common(3))
+    right = sum(meant == seen for meant, seen in zip(truth, guess, strict=True))
+    weighted = found["weighted avg"]
+    return {
+        "report": found,
+        "precision": weighted["precision"],
+        "f1_score": weighted["f1-score"],
+        "accuracy": right / len(truth),
+    }
 
 
 def ece(confidence: Array, right: Array) -> float:

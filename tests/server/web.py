@@ -14,6 +14,7 @@ from dialogue.sections import Serving
 from dialogue.server.app import create_app
 from dialogue.server.auth import Authority
 from dialogue.server.live import Live, Loaded
+from dialogue.server.rasa_mount import NOTHING, RasaOptions
 from dialogue.server.service import BotService
 from dialogue.store.sql import SqlTrackerStore
 from tests.dialogue.desk import make_bot
@@ -46,6 +47,7 @@ def web(
     project: Path | None = None,
     authority: dict[str, Any] | None = None,
     service: dict[str, Any] | None = None,
+    rasa: RasaOptions = NOTHING,
     **serving: Any,
 ) -> Iterator[TestClient]:
     """A client of the app while its lifespan lasts. Errors are answered, not raised."""
@@ -57,6 +59,7 @@ def web(
         Authority([TOKEN], **{"visitor_secret": VISITOR_SECRET, **(authority or {})}),
         channels=channels,
         project=project,
+        rasa=rasa,
     )
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
