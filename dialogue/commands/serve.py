@@ -34,7 +34,6 @@ def run(
     What is not given here stands in the section `server` of bot.yml.
     """
     from dialogue.assembly import build_channels
-    from dialogue.channels.base import Channel, Listener
     from dialogue.config import load_config
     from dialogue.console import progress
     from dialogue.server.serve import serve, with_options

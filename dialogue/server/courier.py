@@ -106,7 +106,7 @@ class Courier:
             return False
         for reply in replies:
             try:
-                await asyncio.wait_for(found.send(reply, address, self._client), SEND_SECONDS)
+                await asyncio.wait_for(found.send(reply, address, self.client), SEND_SECONDS)
             except (httpx.HTTPError, asyncio.TimeoutError) as error:
                 raise SendError(str(error) or type(error).__name__, None) from error
         return True

@@ -41,7 +41,7 @@ NOTHING = RasaOptions()
 
 
 def sorted_out(configured: Iterable[object], *, api: bool) -> tuple[list[Channel | Listener], RasaOptions]:
-    """The channels a courier works for, and what is served beside them.
+    """The channels a courier works for, and what is served beside them; REST where nothing is configured, as in Rasa.
 
     Args:
         configured: channels, and `Rest`, `Callback` and `SocketIO` for Rasa's own.
@@ -60,7 +60,7 @@ def sorted_out(configured: Iterable[object], *, api: bool) -> tuple[list[Channel
             found.append(CallbackChannel(one))
         elif isinstance(one, (Channel, Listener)):
             found.append(one)
-    return found, options
+    return found, options if found or options.socketio is not None else replace(options, rest=True)
 
 
 def mount(
