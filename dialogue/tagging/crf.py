@@ -13,7 +13,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from dialogue.posterior.kernel import FloatArray, IntArray
 from dialogue.tagging.tags import Span, inside, may_begin, may_follow, spans_of
@@ -57,21 +56,31 @@ def best(chain: Chain, emission: Potentials) -> IntArray:
 
 
 def forward(chain: Chain, emission: Potentials) -> Potentials:
-    """Log sums [n, T] over all beginnings that end at t with a tag, its own emission included."""
+    """Log sums [n, T] over all beginnings that end at t with a tag, its own emission included; -inf where none can."""
+    follow = np.exp(chain.transition)  # [T, T]
     alpha = np.empty(emission.shape)
     alpha[0] = chain.start + emission[0]
     for t in range(1, len(emission)):
-        alpha[t] = logsumexp(alpha[t - 1][:, None] + chain.transition, axis=0) + emission[t]
+        alpha[t] = log_product(alpha[t - 1], follow) + emission[t]
     return alpha
 
 
 def backward(chain: Chain, emission: Potentials) -> Potentials:
     """Log sums [n, T] over all endings after t, given the tag at t."""
+    follow = np.exp(chain.transition).T  # [T, T]
     beta = np.empty(emission.shape)
     beta[-1] = chain.end
     for t in range(len(emission) - 2, -1, -1):
-        beta[t] = logsumexp(chain.transition + (emission[t + 1] + beta[t + 1])[None], axis=1)
+        beta[t] = log_product(emission[t + 1] + beta[t + 1], follow)
     return beta
+
+
+def log_product(log_row: Potentials, matrix: Potentials) -> Potentials:
+    """log(exp(row) @ matrix), [T], in the scale of the largest: a product is far cheaper than a sum over [T, T]."""
+    top = log_row.max()
+    with np.errstate(divide="ignore"):  # log 0 = -inf is what a forbidden tag has
+        found: Potentials = np.log(np.exp(log_row - top) @ matrix) + top
+    return found
 
 
 def spans(chain: Chain, emission: Potentials) -> list[tuple[Span, float]]:
@@ -82,7 +91,7 @@ def spans(chain: Chain, emission: Potentials) -> list[tuple[Span, float]]:
     if not found:
         return []
     alpha, beta = forward(chain, emission), backward(chain, emission)
-    whole = float(logsumexp(alpha[-1] + chain.end))
+    whole = float(np.logaddexp.reduce(alpha[-1] + chain.end))
     return [(span, _probability(chain, emission, alpha, beta, whole, span)) for span in found]
 
 
@@ -100,5 +109,5 @@ def _probability(
         path += chain.end[tag]
     else:
         rest = chain.transition[tag] + emission[span.last] + beta[span.last]
-        path += logsumexp(np.delete(rest, further))
+        path += np.logaddexp.reduce(np.delete(rest, further))
     return float(np.clip(np.exp(path - whole), 0.0, 1.0))

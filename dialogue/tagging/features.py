@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.sparse import issparse
 
-from dialogue.fusion.units import Seen, Units
+from dialogue.fusion.units import Below, Seen, Units
 from dialogue.posterior.kernel import FloatArray
 from dialogue.tagging.tags import Piece
 
@@ -21,13 +21,32 @@ LOOKS = (
     lambda text: "@" in text,
 )
 PLACES = "SBME"
+BELOW = "/below"  # no name of an encoder: encoders are saved in folders of their names
 
 Patterns = Sequence[tuple[str, re.Pattern[str]]]
 
 
 def dense_words(units: Units) -> dict[str, Seen]:
-    """The encoders whose word vectors are dense, and so say something of words that were never annotated."""
-    return {name: seen for name, seen in units.seen.items() if not issparse(seen.words)}
+    """The views whose word vectors are dense, and so say something of words that were never annotated.
+
+    Where the fusion continues a pretrained encoder, the states below its last layers are one more: the last layers
+    of a sentence encoder are made for whole sentences, those below still tell words apart.
+    """
+    dense = {name: seen for name, seen in units.seen.items() if not issparse(seen.words)}
+    return dense if units.below is None else {**dense, BELOW: words_below(units, units.below)}
+
+
+def words_below(units: Units, below: Below) -> Seen:
+    """The mean state of each word's subwords, zero for a word that has none."""
+    starts = next(iter(units.seen.values())).starts
+    width = max((states.shape[1] for states in below.states), default=0)
+    words = np.zeros((int(starts[-1]), width), np.float32)  # [W, H]
+    for text, (states, word_of) in enumerate(zip(below.states, below.word_of, strict=True)):
+        some = word_of >= 0  # [s]
+        member = word_of[some] == np.arange(starts[text + 1] - starts[text])[:, None]  # [t, s]
+        share = member / np.maximum(member.sum(axis=1, keepdims=True), 1)  # [t, s]
+        words[starts[text] : starts[text + 1]] = share.astype(np.float32) @ states[some].astype(np.float32)
+    return Seen(words, starts, np.zeros((units.count, 0), np.float32))
 
 
 def word_vectors(seen: Mapping[str, Seen], text: int, pieces: Sequence[Piece]) -> FloatArray:

@@ -85,6 +85,7 @@ class Network(nn.Module):
         """Mean over texts of log partition minus score: emissions [B, n, T], tags [B, n], lengths [B]."""
         start = self.start.masked_fill(~self._begins, FORBIDDEN)  # type: ignore[operator]
         transition = self.transition.masked_fill(~self._follows, FORBIDDEN)  # type: ignore[operator]
+        follow = transition.exp()  # [T, T]
         alpha = start + emission[:, 0]  # [B, T]
         picked = emission.gather(2, tags[..., None])[..., 0]  # [B, n]
         score = start[tags[:, 0]] + picked[:, 0]  # [B]
@@ -92,7 +93,7 @@ class Network(nn.Module):
             here = t < lengths  # [B]
             # exp in a common scale: a matrix product is far cheaper than a sum over [B, T, T]
             top = alpha.amax(dim=1, keepdim=True)
-            summed = ((alpha - top).exp() @ transition.exp()).clamp_min(1e-37).log() + top
+            summed = ((alpha - top).exp() @ follow).clamp_min(1e-37).log() + top
             alpha = torch.where(here[:, None], summed + emission[:, t], alpha)
             score = score + torch.where(here, transition[tags[:, t - 1], tags[:, t]] + picked[:, t], 0.0)
         last = tags.gather(1, (lengths - 1)[:, None])[:, 0]

@@ -49,10 +49,12 @@ class Tagger:
         pieces = pieces_of(utterance)
         if not pieces:
             return ()
-        dense = word_vectors({name: units.seen[name] for name in self.encoders}, number, pieces)
+        alone = units if units.count == 1 else units.pick(np.array([number]))
+        views = dense_words(alone)
+        dense = word_vectors({name: views[name] for name in self.encoders}, 0, pieces)
         seen = marks(utterance.text, pieces, compiled(self.patterns))
         temperature = float(self.arrays["temperature"][0])
-        emission = emissions(self.vocabulary, self.arrays, pieces, dense, seen) / temperature
+        emission = emissions(self.vocabulary, self.arrays, pieces, dense, seen).astype(np.float64) / temperature
         chain = Chain.constrained(*(self.arrays[name] / temperature for name in ("start", "transition", "end")))
         found = []
         for span, probability in spans(chain, emission):

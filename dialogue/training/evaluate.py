@@ -141,20 +141,36 @@ def in_scope(scored: Scored) -> dict[str, float]:
 
 
 def slots(model: Model, scored: Scored, tested: Sequence[Example]) -> dict[str, float | None]:
-    """How well entities are found; whole sentences are right when intent and every entity is."""
+    """How well entities are found, and how far their confidences are from the share that is right (`slot_ece`).
+
+    Whole sentences are right when intent and every entity is.
+    """
     if model.tagger is None or not any(example.entities for example in tested):
-        return {"slot_f1": None, "sentence_accuracy": None}
+        return {"slot_f1": None, "slot_ece": None, "sentence_accuracy": None}
     utterances = [tokenize(example.text, model.language) for example in tested]
     units = model.encoders.see(utterances)
     alone = (units.pick(np.array([i])) for i in range(len(utterances)))
-    guessed = [spans_of(model.find_entities(one, seen)) for one, seen in zip(utterances, alone, strict=True)]
+    found = [model.find_entities(one, seen) for one, seen in zip(utterances, alone, strict=True)]
+    guessed = [spans_of(entities) for entities in found]
     truth = [spans_of(example.entities) for example in tested]
     same = np.array([ours == theirs for ours, theirs in zip(guessed, truth, strict=True)])
     intent = scored.predictive.known.argmax(axis=1) == scored.truth
     return {
         "slot_f1": metrics.span_f1(guessed, truth),
+        "slot_ece": entity_ece(found, truth),
         "sentence_accuracy": float((same & intent)[scored.known].mean()),
     }
+
+
+def entity_ece(found: Sequence[Sequence[Entity]], truth: Sequence[metrics.Spans]) -> float | None:
+    """Calibration error of the entities that have a confidence; None without any."""
+    sure = [
+        (entity.confidence, spans_of([entity]) <= theirs)
+        for entities, theirs in zip(found, truth, strict=True)
+        for entity in entities
+        if entity.confidence is not None
+    ]
+    return metrics.ece(np.array([c for c, _ in sure]), np.array([right for _, right in sure])) if sure else None
 
 
 def spans_of(entities: Sequence[Entity]) -> metrics.Spans:

@@ -7,7 +7,8 @@ import pytest
 from dialogue.channels.jsonl import dumps
 from dialogue.errors import ProjectError, TrainingError
 from dialogue.project import peak_mb
-from dialogue.training.evaluate import evaluate_nlu
+from dialogue.training.evaluate import entity_ece, evaluate_nlu
+from policies.types import Entity
 
 PROMISED = {
     *("accuracy", "macro_f1", "nll", "ece", "ece_all", "oos_auroc", "oos_aupr", "oos_fpr95", "threshold"),
@@ -99,7 +100,7 @@ def test_what_is_out_of_scope_is_so_whatever_its_label(files, tmp_path):
 def test_without_anything_out_of_scope_its_numbers_are_missing(files):
     found = evaluate_nlu(**files | {"oos": None})
     missing = {name for name, value in found.items() if value is None}
-    entities = {"slot_f1", "sentence_accuracy"}
+    entities = {"slot_f1", "slot_ece", "sentence_accuracy"}
     assert missing == {"oos_auroc", "oos_aupr", "oos_fpr95", "oos_recall_at_threshold"} | entities
 
 
@@ -119,6 +120,14 @@ def test_entities_are_measured_by_whole_spans_and_whole_sentences(files, tmp_pat
     found = evaluate_nlu(project=files["project"], train=tmp_path / "marked.jsonl", test=tmp_path / "asked.jsonl")
     assert found["slot_f1"] == pytest.approx(2 * 2 / (2 + 3))
     assert found["sentence_accuracy"] == pytest.approx(2 / 3)
+    assert 0 < found["slot_ece"] < 0.5
+
+
+def test_confidences_of_entities_are_held_against_how_often_they_are_right():
+    sure, doubtful, table = (Entity("city", at, at + 2, "x", "x", p) for at, p in ((0, 0.9), (3, 0.5), (6, None)))
+    truth = [frozenset({("city", 0, 2)}), frozenset()]
+    assert entity_ece([[sure], [doubtful, table]], truth) == pytest.approx((0.1 + 0.5) / 2)
+    assert entity_ece([[table], []], truth) is None
 
 
 def test_the_threshold_is_tuned_where_one_says(files, tmp_path):

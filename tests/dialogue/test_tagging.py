@@ -6,7 +6,8 @@ import torch
 
 from dialogue.encoding import EncoderSet
 from dialogue.entities import EntityTables, find_entities
-from dialogue.tagging.features import dense_words, mark_count, marks, word_vectors
+from dialogue.fusion.units import Below, Seen, Units
+from dialogue.tagging.features import BELOW, dense_words, mark_count, marks, word_vectors
 from dialogue.tagging.forward import emissions, form
 from dialogue.tagging.network import Network
 from dialogue.tagging.tagger import Tagger, compiled, fit_tagger, learned_from
@@ -163,6 +164,23 @@ def test_texts_without_entities_do_not_drown_the_others():
     assert len(rows) == 5 + 3 * 5
     assert rows[:5] == [0, 1, 2, 3, 4]
     assert 100 not in rows
+
+
+def test_states_below_are_averaged_over_the_subwords_of_each_word():
+    words = Seen(np.zeros((3, 2), np.float32), np.array([0, 2, 3]), np.zeros((2, 2), np.float32))
+    states = [np.array([[9, 9], [1, 2], [3, 4], [5, 6]], np.float16), np.array([[7, 8]], np.float16)]
+    word_of = [np.array([-1, 1, 1, -1]), np.array([0])]  # of the first text, the first word was cut off
+    seen = dense_words(Units({"bert": words}, Below(states, word_of), 2))
+    assert list(seen) == ["bert", BELOW]
+    assert seen[BELOW].words.tolist() == [[0, 0], [2, 3], [7, 8]]
+    pieces = pieces_of(tokenize("hi you"))
+    assert word_vectors(seen, 0, pieces).tolist() == [[0, 0, 0, 0], [0, 0, 2, 3]]
+
+
+def test_a_blank_text_beside_others_has_no_states_below():
+    nothing = Seen(np.zeros((0, 2), np.float32), np.array([0, 0]), np.zeros((1, 2), np.float32))
+    units = Units({"bert": nothing}, Below([np.zeros((0, 2), np.float16)], [np.zeros(0, np.int64)]), 1)
+    assert dense_words(units)[BELOW].words.shape == (0, 2)
 
 
 def test_chinese_is_tagged_by_character_since_annotations_cut_words():

@@ -70,6 +70,13 @@ def test_nothing_forbidden_is_ever_decoded():
         assert legal(tuple(best(chain, emission)))
 
 
+def test_large_potentials_still_give_probabilities():
+    for seed in range(20):
+        chain, emission = potentials(seed, 8)
+        for _, probability in spans(chain, emission * 400):
+            assert 0 < probability <= 1
+
+
 def test_no_pieces_no_spans():
     chain, _ = potentials(0)
     assert spans(chain, np.zeros((0, TAGS))) == []
