@@ -30,7 +30,7 @@ from dialogue.config import Config, load_config
 from dialogue.domain import Domain
 from dialogue.errors import StarfoldError
 from dialogue.plugins import build_encoders, build_policies, make_channels
-from dialogue.sections import Actions, Server
+from dialogue.sections import Actions, Duckling, Server
 from dialogue.tracker import Tracker
 from encoders.catalog import BUILT_IN as ENCODERS
 from encoders.catalog import resolve as encoder_class
@@ -250,12 +250,19 @@ def test_what_bot_yml_says_in_its_comments_is_the_default():
 
 
 def test_every_option_of_a_server_stands_in_the_comment_with_its_default():
-    section = BOT_YML.partition("\nactions:")[2].partition("\nencoders:")[0]
+    section = BOT_YML.partition("\nactions:")[2].partition("\nduckling:")[0]
     told = {name: yaml.safe_load(value) for name, value in re.findall(r"`(\w+): ([^`]+)`", section)}
     fields = {name: field.default for name, field in Actions.model_fields.items()}
     assert fields.keys() - told.keys() == {"file", "url"}
     assert fields == told | {"file": None, "url": None}
     assert Server.model_fields.keys() == fields.keys() - {"file", "selective_domain"}
+
+
+def test_every_option_of_duckling_stands_in_the_comment_with_its_default():
+    section = BOT_YML.partition("\nduckling:")[2].partition("\nencoders:")[0]
+    told = {name: yaml.safe_load(value) for name, value in re.findall(r"`(\w+): ([^`]+)`", section)}
+    own = {name: field.default for name, field in Duckling.model_fields.items() if name not in Server.model_fields}
+    assert own | {"timeout": Duckling.model_fields["timeout"].default} == told
 
 
 def test_numbers_in_comments_are_the_defaults():

@@ -345,3 +345,8 @@ def test_what_is_configured_is_sorted_out():
     channels, options = sorted_out([Rest(), Callback(url="http://x/"), socket], api=True)
     assert [type(channel) for channel in channels] == [CallbackChannel]
     assert options == RasaOptions(api=True, rest=True, socketio=socket)
+    assert sorted_out([socket], api=False) == ([], RasaOptions(socketio=socket))
+
+
+def test_where_nothing_is_configured_rest_is_served():
+    assert sorted_out([], api=False) == ([], RasaOptions(rest=True))
