@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dialogue.project import train
-from tests.browser.project import write_project
+from tests.browser.project import SECRETS, write_project
 from tests.browser.server import BotServer
 from tests.browser.site import Site
 from tests.browser.visit import Visit
@@ -52,7 +52,10 @@ def site() -> Iterator[Site]:
 def bot(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BotServer]:
     """The real server of a bot that was trained."""
     project = write_project(tmp_path_factory.mktemp("web") / "bot", site.url)
-    train(project, progress=lambda stage, done, total: None)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SECRETS.items():
+            patch.setenv(name, value)
+        train(project, progress=lambda stage, done, total: None)
     server = BotServer(project, site.url)
     server.start()
     site.bot = server.url

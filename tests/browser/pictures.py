@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ from playwright.sync_api import expect, sync_playwright
 
 from dialogue.project import train
 from tests.browser.conftest import FLAGS, chromium
-from tests.browser.project import write_project
-from tests.browser.server import TOKEN, BotServer
+from tests.browser.project import SECRETS, TOKEN, write_project
+from tests.browser.server import BotServer
 from tests.browser.site import Site
 from tests.browser.visit import PHONE, Visit
 
@@ -21,6 +22,7 @@ SHOWN = "open telescope on friday"
 
 
 def main() -> None:
+    os.environ.update(SECRETS)
     with Site() as site, tempfile.TemporaryDirectory() as folder:
         project = write_project(Path(folder) / "bot", site.url)
         train(project, progress=lambda stage, done, total: None)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+TOKEN = "developer-token-of-the-tests"
+IDENTITY = "a secret that signs who the user is"
+SECRETS = {"WEB_TOKEN": TOKEN, "WEB_IDENTITY": IDENTITY}  # of the environment
 BOT = """version: "1"
 name: Nova
 data: [data]
@@ -15,8 +18,8 @@ encoders:
   gru: {type: gru, dim: 16, word_dim: 16, char_dim: 8, spelling_dim: 8, epochs: 6}
 fusion: {tune: none}
 server:
-  tokens: [developer-token-of-the-tests]
-  identity_secret: a secret that signs who the user is
+  tokens: ["${WEB_TOKEN}"]
+  identity_secret: ${WEB_IDENTITY}
   rates: {sender: null, address: null, key: null}
   log: text
 """
@@ -116,7 +119,7 @@ PLANETS = {
 
 
 def write_project(folder: Path, pictures: str = "https://observatory.example") -> Path:
-    """The project's files. `pictures` is where those of the cards are."""
+    """The project's files, opened with `SECRETS` in the environment. `pictures` is where those of the cards are."""
     (folder / "data").mkdir(parents=True)
     (folder / "bot.yml").write_text(BOT)
     (folder / "actions.py").write_text(ACTIONS.replace("PICTURES", pictures))

@@ -10,11 +10,11 @@ import time
 import urllib.request
 from pathlib import Path
 
+from tests.browser.project import SECRETS
 from tests.dialogue.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60  # seconds for it to come up
-TOKEN = "developer-token-of-the-tests"
 
 
 class BotServer:
@@ -38,7 +38,7 @@ class BotServer:
         command += [part for origin in self._origins for part in ("--cors", origin)]
         own = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
         with (self.project / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(command, env={**os.environ, **own}, stdout=log, stderr=log)
+            self._process = subprocess.Popen(command, env={**os.environ, **SECRETS, **own}, stdout=log, stderr=log)
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until and self._process.poll() is None:
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.browser.server import TOKEN
+from tests.browser.project import TOKEN
 from tests.browser.test_widget import HELLO
 from tests.browser.visit import PHONE, Visit
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.browser.server import TOKEN
+from tests.browser.project import TOKEN
 from tests.browser.test_safety import HOSTILE
 from tests.browser.test_widget import HELLO
 

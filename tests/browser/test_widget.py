@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.browser.project import IDENTITY
 from tests.browser.visit import PHONE, Visit
 
 HELLO = "Hello! I am Nova, at the visitor desk. What would you like to know?"
@@ -292,7 +293,7 @@ def test_reset_forgets_the_visitor(visit, expect):
     assert visit.said() == ["hi there"]
 
 
-def signed(name: str, secret: str = "a secret that signs who the user is") -> str:
+def signed(name: str, secret: str = IDENTITY) -> str:
     import jwt
 
     return jwt.encode({"sub": name, "exp": int(time.time()) + 600}, secret, "HS256")
