@@ -52,7 +52,7 @@ def deliver(client, *texts, sender="ann", first=0, **headers):
     return client.post("/webhooks/post/webhook", json=body, headers=headers)
 
 
-def wait_for(condition, seconds=10.0):
+def wait_for(condition, seconds=60.0):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "it did not come about"
