@@ -125,9 +125,16 @@ class Entities(Section):
 class Posterior(Section):
     """How a fused feature becomes a belief."""
 
-    type: Literal["conjugate", "laplace", "point"] = Field(
+    type: Literal["conjugate", "laplace", "variational", "mcmc", "ensemble", "mc_dropout", "point"] = Field(
         default="conjugate", description="How the posterior is computed."
     )
+    hessian: Literal["full", "kronecker", "diagonal"] = Field(
+        default="kronecker", description="Of laplace: how much of the curvature is kept."
+    )
+    rank: int = Field(default=0, ge=0, le=32, description="Of variational: directions beyond mean field.")
+    sampler: Literal["hmc", "sghmc"] = Field(default="hmc", description="Of mcmc: exact, or by small batches.")
+    members: Count = Field(default=16, description="Of ensemble: heads.")
+    dropout: Share = Field(default=0.1, description="Of mc_dropout: share of the last layer's inputs dropped.")
     interval: Probability = Field(default=0.9, description="Probability that a credible interval covers.")
     unknown_prior: Probability = Field(default=0.1, description="Prior probability of none of these intents.")
     samples: Count = Field(default=256, description="Draws from the posterior where it has no closed form.")

@@ -18,7 +18,7 @@ from dialogue.errors import suggestion
 from dialogue.fusion.member import Member, average
 from dialogue.fusion.units import Units
 from dialogue.posterior.base import Predictive
-from dialogue.posterior.head import Head, quantiles
+from dialogue.posterior.head import Head, bounds
 from dialogue.posterior.kernel import FloatArray, View
 from dialogue.tagging.tagger import Tagger
 from encoders.cache import FeatureCache
@@ -193,7 +193,7 @@ class Model:
 
     def candidate(self, name: str, draws: FloatArray) -> Candidate:
         """A hypothesis from draws [S] of its probability."""
-        lower, upper = (float(bound) for bound in quantiles(draws, self.head.config.interval))
+        lower, upper = (float(bound) for bound in bounds(draws, self.head.config.interval))
         mean = float(draws.mean())
         return Candidate(name, mean, min(lower, mean), max(upper, mean))
 

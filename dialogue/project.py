@@ -102,6 +102,7 @@ def train(
         "wall_seconds": round(time.perf_counter() - wall, 2),
         "peak_mb": round(peak_mb(), 1),
         "views": {name: round(part.weight, 4) for name, part in model.head.process.kernel.parts.items()},
+        "posterior": {name: round(value, 4) for name, value in model.head.posterior.notes().items()},
     }
     folder = write_version(
         config.model_path, Manifest(print_, facts), lambda place: write(place, model, policies, data.domain)
@@ -148,6 +149,7 @@ def described(facts: dict[str, Any], folder: Path, warnings: int) -> tuple[str, 
         f"Trained {facts['name']} on {facts['examples']} examples of {facts['intents']} intents in "
         f"{facts['wall_seconds']} s ({facts['cpu_seconds']} CPU-s), peak memory {facts['peak_mb']:.0f} MB.",
         f"What the answers rest on: {shares}.",
+        f"The posterior: {', '.join(f'{name} {value:.4g}' for name, value in facts['posterior'].items())}.",
         f"Model: {folder}",
         *([f"{told}: `starfold validate` lists them."] if warnings else []),
     )

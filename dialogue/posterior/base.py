@@ -34,6 +34,10 @@ class Posterior(Protocol):
         """Write what was learned (safetensors, JSON) into an existing folder."""
         ...
 
+    def notes(self) -> dict[str, float]:
+        """Plain numbers by name that tell a person how the fit went."""
+        ...
+
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote. Raises `ValueError` naming a damaged file."""

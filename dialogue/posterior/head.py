@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
+from scipy.special import expit, logit
 
 from dialogue.posterior.arrays import load_arrays, load_views, save_arrays, save_views
 from dialogue.posterior.base import BLOCK, Posterior, Predictive
 from dialogue.posterior.conjugate import ConjugatePosterior, calibrate
+from dialogue.posterior.family import Choice, build, posterior_class
 from dialogue.posterior.kernel import FloatArray, IntArray, MultiViewKernel, ViewKernel, Views, count, join, take
+from dialogue.posterior.link import Link
 from dialogue.posterior.process import Fit, Process, fit_process
 from dialogue.posterior.unknown import Unknown, fit_unknown
 
-PosteriorName: TypeAlias = Literal["conjugate", "laplace", "point"]
 TINY = 1e-12
+REFIT = np.sqrt(2)
 PROCESS_ARRAYS = ("labels", "noise", "alpha", "reduce", "restore", "inducing")
 
 
@@ -28,7 +29,7 @@ PROCESS_ARRAYS = ("labels", "noise", "alpha", "reduce", "restore", "inducing")
 class HeadConfig:
     """Which posterior, and how wide its credible interval (a probability), its prior of the unknown, its draws S."""
 
-    posterior: PosteriorName = "conjugate"
+    posterior: Choice = field(default_factory=Choice)
     interval: float = 0.9
     unknown_prior: float = 0.1
     samples: int = 256
@@ -103,7 +104,7 @@ class Head:
         p = self.process
         kernel = {name: [part.weight, part.slope] for name, part in p.kernel.parts.items()}
         settings = {
-            "config": {name: getattr(self.config, name) for name in HeadConfig.__slots__},
+            "config": asdict(self.config),
             "kernel": kernel,
             "unknown": list(self.unknown.weights),
             "amplitude": p.amplitude,
@@ -122,7 +123,8 @@ class Head:
         file = folder / "head.json"
         try:
             settings = json.loads(file.read_text("utf-8"))
-            config = HeadConfig(**settings["config"])
+            given = settings["config"]
+            config = HeadConfig(**{**given, "posterior": Choice(**given["posterior"])})
             kernel = MultiViewKernel({name: ViewKernel(w, g) for name, (w, g) in settings["kernel"].items()})
             bias, mean, near = settings["unknown"]
             evidence = settings["evidence"]
@@ -133,7 +135,7 @@ class Head:
         arrays = load_arrays(folder / "process.safetensors", (*PROCESS_ARRAYS, *scores.values()))
         left_out = LeftOutScores(**{name: arrays.pop(stored) for name, stored in scores.items()})
         process = Process(kernel, load_views(folder / "views.safetensors"), amplitude=amplitude, **arrays)
-        posterior = posterior_class(config.posterior).load(folder)
+        posterior = posterior_class(config.posterior.type).load(folder)
         evidence = float("nan") if evidence is None else float(evidence)
         return cls(config, process, Unknown((bias, mean, near)), posterior, evidence, left_out)
 
@@ -170,22 +172,22 @@ def fit_head(
 
 def assemble(config: HeadConfig, fit: Fit, evidence: float, *, seed: int) -> Head:
     """The head on a fitted process."""
-    posterior = posterior_class(config.posterior)().fit(fit, samples=config.samples, seed=seed)
+    posterior = build(config.posterior).fit(fit, samples=config.samples, seed=seed)
     unknown = fit_unknown(fit)
     if isinstance(posterior, ConjugatePosterior):
-        scale = posterior.scale_
+        link = posterior.link_
     else:
-        scale = calibrate(fit.example_out, fit.process.labels, fit.process.amplitude, seed)
-    scores = left_out_scores(fit, unknown, config.unknown_prior, scale)
+        link = calibrate(fit.example_out, fit.process.labels, seed)
+    scores = left_out_scores(fit, unknown, config.unknown_prior, link)
     return Head(config, fit.process, unknown, posterior, evidence, scores)
 
 
-def left_out_scores(fit: Fit, unknown: Unknown, prior: float, scale: float) -> LeftOutScores:
-    """The scores of `LeftOutScores`, at the latent means, by a softmax of that `scale`."""
+def left_out_scores(fit: Fit, unknown: Unknown, prior: float, link: Link) -> LeftOutScores:
+    """The scores of `LeftOutScores`, at the latent means."""
     labels = fit.process.labels
 
     def top(mean: FloatArray, nearest: FloatArray) -> FloatArray:
-        known = softmax(scale * mean, axis=1).max(axis=1)
+        known = link(mean).max(axis=1)
         return ((1 - unknown.at(mean, nearest, prior)) * known).astype(np.float32)  # type: ignore[no-any-return]
 
     alone = fit.process.alpha.shape[1] == 1  # leaving out the only intent leaves none to be sure of
@@ -194,19 +196,6 @@ def left_out_scores(fit: Fit, unknown: Unknown, prior: float, scale: float) -> L
         right=fit.example_out.mean.argmax(axis=1) == labels,
         unknown=np.zeros(len(labels), np.float32) if alone else top(fit.intent_out.mean, fit.intent_out.nearest),
     )
-
-
-def posterior_class(name: PosteriorName) -> type[Posterior]:
-    """The class of a posterior by its name in bot.yml."""
-    if name == "conjugate":
-        return ConjugatePosterior
-    if name == "laplace":
-        from dialogue.posterior.laplace import LaplacePosterior
-
-        return LaplacePosterior
-    from dialogue.posterior.point import PointPosterior
-
-    return PointPosterior
 
 
 def predictive(known: FloatArray, unknown: FloatArray, interval: float) -> Predictive:
@@ -219,19 +208,37 @@ def predictive(known: FloatArray, unknown: FloatArray, interval: float) -> Predi
     """
     draws = (1 - unknown[:, :, None]) * known
     mean, none = draws.mean(axis=0), unknown.mean(axis=0)
-    lower, upper = quantiles(draws, interval)
+    lower, upper = bounds(draws, interval)
     whole = entropy(mean) + entropy(none[:, None])
     each = (entropy(draws) + entropy(unknown[:, :, None])).mean(axis=0)
     return Predictive(
         mean=mean,
-        lower=np.minimum(lower, mean),
-        upper=np.maximum(upper, mean),
+        lower=lower,
+        upper=upper,
         known=known.mean(axis=0),
         draws=draws,
         unknown=none,
         entropy=np.maximum(whole, 0),
         mutual_information=np.maximum(whole - each, 0),
     )
+
+
+def bounds(draws: FloatArray, interval: float) -> tuple[FloatArray, FloatArray]:
+    """The credible interval around the mean of draws [S, ...] of a probability.
+
+    It is as wide, in log odds, as the central interval of the draws, times the root of two: it promises to hold what a
+    bot trained on as many other examples would say, and that one strays as far as this one has. The mean lies in it.
+    """
+    low, high = quantiles(draws, interval)
+    middle, centre = (log_odds(x) for x in (np.median(draws, axis=0), draws.mean(axis=0)))
+    lower, upper = (expit(centre + REFIT * (log_odds(x) - middle)).astype(np.float32) for x in (low, high))
+    mean = draws.mean(axis=0)
+    return np.minimum(lower, mean), np.maximum(upper, mean)
+
+
+def log_odds(p: FloatArray) -> FloatArray:
+    """Of probabilities, as far as double precision tells them from 0 and 1."""
+    return logit(np.clip(p.astype(np.float64), TINY, 1 - TINY))  # type: ignore[no-any-return]
 
 
 def quantiles(draws: FloatArray, interval: float) -> tuple[FloatArray, FloatArray]:

@@ -1,152 +1,138 @@
-"""Laplace approximation of the last layer, with Kronecker factors.
+"""Laplace approximation of the last layer.
 
-Around the maximum a posteriori weights W of multinomial logistic regression the posterior is taken as Gaussian with the
-generalised Gauss-Newton Hessian A (x) G + precision I, where A = sum phi phi^T over texts [M, M] and G = mean of
-diag p - p p^T [K, K] (Ritter et al. 2018, "A Scalable Laplace Approximation for Neural Networks"; Daxberger et al.
-2021, "Laplace Redux"). With A = U a U^T and G = V g V^T, the logits of a text with features phi are Gaussian with mean
-W^T phi and covariance V diag_j(sum_i (U^T phi)_i^2 / (a_i g_j + precision)) V^T: exact under the factors.
+Around the maximum a posteriori weights W of multinomial logistic regression the posterior is taken as Gaussian with
+the generalised Gauss-Newton Hessian H = sum over texts of phi phi^T (x) (diag p - p p^T), plus precision I, which for
+this model is the Hessian itself (Daxberger et al. 2021, "Laplace Redux"). In the eigenvectors U of A = sum phi phi^T
+[M, M]:
 
-With many intents that Gaussian is far too wide: it varies in all the directions that the few examples leave open, and
-the mean over the draws drowns the answer. So the posterior is tempered (Wenzel et al. 2020, "How Good is the Bayes
-Posterior in Deep Neural Networks Really?"): a factor on its standard deviation and a temperature of the logits are
-chosen together, by the log probability that the mean over the draws gives to texts left out of the fit.
+* `kronecker`: H is A (x) G with G = mean of diag p - p p^T [K, K] (Ritter et al. 2018, "A Scalable Laplace
+  Approximation for
+  Neural Networks"). With A = U a U^T and G = V g V^T the logits of a text with features phi are Gaussian with
+  covariance V diag_j(sum_i (U^T phi)_i^2 / (a_i g_j + precision)) V^T: exact under the factors.
+* `diagonal`: only the diagonal of H in that basis, sum over texts of (U^T phi)_i^2 p_j (1 - p_j).
+* `full`: H as it is over the leading eigenvectors, as many as make at most 4,096 weights, and Kronecker factors for the
+  rest. A bot of 8 intents has 512 such directions, which is all of it up to so many texts; one of 150 has 27.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from scipy.optimize import minimize
+from numpy.typing import NDArray
+from scipy.linalg import cholesky, solve_triangular
 from scipy.special import softmax
 from typing_extensions import Self
 
-from dialogue.posterior.arrays import load_arrays, save_arrays
 from dialogue.posterior.conjugate import gaussian_draws
-from dialogue.posterior.kernel import FloatArray, IntArray
-from dialogue.posterior.landmarks import Landmarks, choose_landmarks, training_features
-from dialogue.posterior.point import DEFAULT_TEMPERATURE, MOST_LANDMARKS
-from dialogue.posterior.process import Fit, Process
-from dialogue.posterior.sample import balanced_sample
-from dialogue.posterior.softmax_map import CrossFit, Regression, cross_fit, eigen
+from dialogue.posterior.kernel import FloatArray
+from dialogue.posterior.last_layer import Arrays, LastLayer, Lesson
+from dialogue.posterior.softmax_map import Regression, eigen
 
-FILE = "laplace.safetensors"
-FACTORS = ("inputs", "input_values", "outputs", "output_values")
-STORED = ("rows", "factor", "weights", *FACTORS, "draws", "scalars")
-DEFAULT_WIDTH = 0.1
-CALIBRATION_TEXTS = 1000
-CALIBRATION_DRAWS = 32
-PRIOR_STRENGTH = 4.0  # texts that one standard deviation of the log-normal prior counts for
+Hessian: TypeAlias = Literal["full", "kronecker", "diagonal"]
+MOST_WEIGHTS = 4096  # of which the whole Hessian is taken: 128 MB
+ROWS = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Curvature:
-    """The Hessian: `inputs` U [M, M], `input_values` a [M], `outputs` V [K, K], `output_values` g [K], `precision`."""
+    """The covariance of the weights around W.
 
-    inputs: FloatArray
-    input_values: FloatArray
-    outputs: FloatArray
-    output_values: FloatArray
-    precision: float
-
-    def variances(self, features: FloatArray) -> FloatArray:
-        """Variances [B, K] of the logits along the eigenvectors of G, from features [B, M]."""
-        squares = (features @ self.inputs) ** 2  # [B, M]
-        hessian: FloatArray = np.outer(self.input_values, self.output_values) + np.float32(self.precision)  # [M, K]
-        return squares @ np.reciprocal(hessian)
-
-    def spread(self, features: FloatArray, z: FloatArray) -> FloatArray:
-        """Deviations [S, B, K] of the logits from their mean, from standard normal draws z [S, K]."""
-        deviation = np.sqrt(self.variances(features))  # [B, K]
-        return (deviation[None] * z[:, None]) @ self.outputs.T
-
-
-class LaplacePosterior:
-    """See the module.
-
-    Learned: `landmarks_`, `weights_` [M, K], `curvature_`, `draws_` standard normal [S, K], `temperature_` of the
-    logits, and `width_`, the factor on their standard deviation.
+    Attributes:
+        weights: W [M, K].
+        inputs: U [M, M].
+        outputs: V [K, K].
+        variances: [M, K] of U^T W V, independent of each other; zero for what `lead` covers.
+        lead: [S, R, K] draws of the deviations of the first R rows of U^T W, which depend on each other.
+        draws: [S, K] standard normal.
     """
 
-    landmarks_: Landmarks
-    weights_: FloatArray
-    curvature_: Curvature
-    draws_: FloatArray
-    temperature_: float
-    width_: float
+    weights: FloatArray
+    inputs: FloatArray
+    outputs: FloatArray
+    variances: FloatArray
+    lead: FloatArray
+    draws: FloatArray
 
-    def fit(self, fit: Fit, *, samples: int, seed: int) -> Self:
-        """Maximum a posteriori weights, the curvature around them, and how far to trust it."""
-        process = fit.process
-        self.landmarks_ = choose_landmarks(process, MOST_LANDMARKS)
-        features, classes = training_features(process, self.landmarks_), process.alpha.shape[1]
-        crossed = cross_fit(features, process.labels, classes, seed)
-        self.temperature_, self.width_ = temper(crossed, features, process.labels, seed)
-        regression = Regression(features, process.labels, classes)
-        self.weights_ = regression.fit(crossed.precision)
-        self.curvature_ = curvature(regression, features @ self.weights_, crossed.precision)
-        self.draws_ = gaussian_draws(samples, classes, seed)
-        return self
+    def logits(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Centre [B, K] and deviations [S, B, K] of the logits for features [B, M]."""
+        rotated = features @ self.inputs  # [B, M]
+        deviation: FloatArray = np.sqrt(np.square(rotated) @ self.variances)  # [B, K]
+        spread = np.matmul(deviation[None] * self.draws[:, None], self.outputs.T)  # [S, B, K]
+        spread += rotated[:, : self.lead.shape[1]] @ self.lead
+        return features @ self.weights, spread
 
-    def draw(self, process: Process, rows: FloatArray) -> FloatArray:
-        """Probabilities [S, B, K]."""
-        features = self.landmarks_(rows)  # [B, M]
-        spread = self.curvature_.spread(features, self.draws_)  # [S, B, K]
-        return tempered(features @ self.weights_, spread, self.temperature_, self.width_)
-
-    def save(self, folder: Path) -> None:
-        """Write laplace.safetensors."""
-        scalars = np.array([self.curvature_.precision, self.temperature_, self.width_], np.float64)
-        factors = [getattr(self.curvature_, name) for name in FACTORS]
-        values = (self.landmarks_.rows, self.landmarks_.factor, self.weights_, *factors, self.draws_, scalars)
-        save_arrays(folder / FILE, dict(zip(STORED, values, strict=True)))
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All of it, by name."""
+        return {name: getattr(self, name) for name in Curvature.__slots__}
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read laplace.safetensors. Raises `ValueError` when it is missing or damaged."""
-        posterior = cls()
-        arrays = load_arrays(folder / FILE, STORED)
-        precision, posterior.temperature_, posterior.width_ = (float(x) for x in arrays["scalars"])
-        posterior.landmarks_ = Landmarks(arrays["rows"], arrays["factor"])
-        posterior.weights_, posterior.draws_ = arrays["weights"], arrays["draws"]
-        posterior.curvature_ = Curvature(**{name: arrays[name] for name in FACTORS}, precision=precision)
-        return posterior
+    def of(cls, arrays: Arrays) -> Self:
+        """What `arrays` gave."""
+        return cls(**{name: arrays[name] for name in Curvature.__slots__})
+
+    def notes(self) -> dict[str, float]:
+        """Nothing."""
+        return {}
 
 
-def curvature(regression: Regression, logits: FloatArray, precision: float) -> Curvature:
-    """The Hessian of a regression whose own texts have these logits [N, K]."""
-    p = softmax(logits, axis=1)
+class LaplacePosterior(LastLayer[Curvature]):
+    """See the module."""
+
+    file = "laplace.safetensors"
+    kind = Curvature
+
+    def __init__(self, hessian: Hessian = "kronecker") -> None:
+        self.hessian = hessian
+
+    def approximate(self, lesson: Lesson, *, samples: int, seed: int) -> Curvature:
+        """The curvature at the maximum a posteriori weights."""
+        regression, classes = lesson.regression, lesson.classes
+        p = softmax(lesson.features @ lesson.weights, axis=1)  # [N, K]
+        outputs, variances = diagonal(regression, p, lesson.precision)
+        if self.hessian != "diagonal":
+            outputs, variances = kronecker(regression, p, lesson.precision)
+        lead = np.zeros((samples, 0, classes), np.float32)
+        if self.hessian == "full":
+            count = min(max(1, MOST_WEIGHTS // classes), len(regression.values))
+            order = np.argsort(-regression.values, kind="stable")  # leading directions first
+            regression = regression.ordered(order)
+            lead = leading(regression.rotated[:, :count], p, lesson.precision, samples, seed)
+            variances = variances[order]
+            variances[:count] = 0
+        draws = gaussian_draws(samples, classes, seed)
+        return Curvature(lesson.weights, regression.vectors, outputs, variances, lead, draws)
+
+
+def kronecker(regression: Regression, p: FloatArray, precision: float) -> tuple[FloatArray, FloatArray]:
+    """V [K, K] and the variances [M, K] under the Kronecker factors, from the texts' own probabilities p [N, K]."""
     n = max(1, len(p))
-    output_values, outputs = eigen(np.diag(p.sum(axis=0) / n) - p.T @ p / n)
-    return Curvature(regression.vectors, regression.values, outputs, output_values, precision)
+    values, outputs = eigen((np.diag(p.sum(axis=0)) - p.T @ p).astype(np.float32) / np.float32(n))
+    hessian: FloatArray = np.outer(regression.values, values) + np.float32(precision)
+    return outputs, np.reciprocal(hessian)
 
 
-def temper(crossed: CrossFit, features: FloatArray, labels: IntArray, seed: int) -> tuple[float, float]:
-    """Temperature and width of the highest out-of-fold log probability, with a weak log-normal prior."""
-    if not len(crossed.rows):
-        return DEFAULT_TEMPERATURE, DEFAULT_WIDTH
-    rows = balanced_sample(labels, crossed.rows, CALIBRATION_TEXTS, seed)
-    classes = crossed.logits.shape[1]
-    z = gaussian_draws(CALIBRATION_DRAWS, classes, seed)
-    logits, spread = crossed.logits[rows], np.empty((len(z), len(rows), classes), np.float32)
-    for m, regression in enumerate(crossed.regressions):
-        inside, outside = features[crossed.fold != m], crossed.fold[rows] == m
-        hessian = curvature(regression, inside @ crossed.weights[m], crossed.precision)
-        spread[:, outside] = hessian.spread(features[rows[outside]], z)
-    centre = np.log([DEFAULT_TEMPERATURE, DEFAULT_WIDTH])
-
-    def loss(theta: FloatArray) -> float:
-        temperature, width = np.exp(np.clip(theta, -8, 4))
-        p = tempered(logits, spread, temperature, width).mean(axis=0)[np.arange(len(rows)), labels[rows]]
-        return -float(np.log(p + 1e-12).sum()) + PRIOR_STRENGTH * 0.5 * float(((theta - centre) ** 2).sum())
-
-    found = minimize(loss, centre, method="Nelder-Mead", options={"xatol": 0.05, "fatol": 0.1, "maxfev": 60})
-    temperature, width = np.exp(np.clip(found.x, -8, 4))
-    return float(temperature), float(width)
+def diagonal(regression: Regression, p: FloatArray, precision: float) -> tuple[FloatArray, FloatArray]:
+    """The identity [K, K] and the variances [M, K] under the diagonal alone."""
+    hessian: FloatArray = np.square(regression.rotated).T @ (p * (1 - p)) + np.float32(precision)
+    return np.eye(p.shape[1], dtype=np.float32), np.reciprocal(hessian)
 
 
-def tempered(logits: FloatArray, spread: FloatArray, temperature: float, width: float) -> FloatArray:
-    """softmax((logits + width spread) / temperature): [B, K] and [S, B, K] -> [S, B, K]."""
-    latent = (logits[None] + np.float32(width) * spread) / np.float32(temperature)
-    return softmax(latent, axis=2)  # type: ignore[no-any-return]
+def leading(rotated: FloatArray, p: FloatArray, precision: float, samples: int, seed: int) -> FloatArray:
+    """Draws [S, R, K] from the Gaussian of the whole Hessian over R directions, from features [N, R] along them."""
+    r, k = rotated.shape[1], p.shape[1]
+    flat = np.zeros((r * k, r * k))
+    for start in range(0, len(p), ROWS):
+        some, q = rotated[start : start + ROWS], p[start : start + ROWS]
+        outer = (some[:, :, None] * q[:, None, :]).reshape(len(q), r * k)
+        flat -= outer.T @ outer
+    hessian = flat.reshape(r, k, r, k)
+    for j in range(k):
+        hessian[:, j, :, j] += (rotated * p[:, j, None]).T @ rotated
+    flat[np.diag_indices(r * k)] += precision
+    lower = cholesky(flat, lower=True, overwrite_a=True)
+    half = np.random.default_rng(seed).standard_normal((r * k, samples // 2))
+    z = np.concatenate([half, -half, np.zeros((r * k, samples % 2))], axis=1)  # mean zero
+    drawn = solve_triangular(lower, z, lower=True, trans="T").T
+    return drawn.reshape(samples, r, k).astype(np.float32)  # type: ignore[no-any-return]

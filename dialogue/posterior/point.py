@@ -48,6 +48,10 @@ class PointPosterior:
         logits = self.landmarks_(rows) @ self.weights_ / self.temperature_
         return softmax(logits, axis=1)[None].astype(np.float32)  # type: ignore[no-any-return]
 
+    def notes(self) -> dict[str, float]:
+        """The temperature."""
+        return {"temperature": self.temperature_}
+
     def save(self, folder: Path) -> None:
         """Write point.safetensors."""
         temperature = np.array([self.temperature_], np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,36 +32,66 @@ class Regression:
         self.values, self.vectors = eigen(features.T @ features)
         self.rotated = features @ self.vectors  # [N, M]
 
-    def fit(self, precision: float) -> FloatArray:
-        """Weights W [M, K] that maximise log p(labels | X W) - precision / 2 |W|^2."""
-        curvature: FloatArray = self.values / np.float32(self.classes) + np.float32(precision)  # [M]
-        scale: FloatArray = np.reciprocal(np.sqrt(curvature))  # [M]
+    def ordered(self, order: IntArray) -> Regression:
+        """The same with its eigenvectors in another order [M]."""
+        other = copy(self)
+        other.values, other.vectors = self.values[order], self.vectors[:, order]
+        other.rotated = self.rotated[:, order]
+        return other
+
+    def scale(self, precision: float) -> FloatArray:
+        """One over the root of the curvature [M] along the eigenvectors, as if every intent had an even share."""
+        curvature: FloatArray = self.values / np.float32(self.classes) + np.float32(precision)
+        return np.reciprocal(np.sqrt(curvature))
+
+    def fit(
+        self, precision: float, *, centre: FloatArray | None = None, importance: FloatArray | None = None
+    ) -> FloatArray:
+        """Weights W [M, K] that maximise sum_n importance_n log p(label_n | X W) - precision / 2 |W - centre|^2.
+
+        Args:
+            precision: of the prior.
+            centre: [M, K], zero by default.
+            importance: [N], one by default.
+        """
+        scale = self.scale(precision)  # [M]
         x: FloatArray = self.rotated * scale  # [N, M]
         penalty = np.float32(precision) * scale[:, None] ** 2  # [M, 1]
 
         def loss(flat: FloatArray) -> tuple[float, FloatArray]:
             weights = flat.reshape(-1, self.classes).astype(np.float32)
-            value, residual = cross_entropy(x @ weights, self.labels)
+            value, residual = cross_entropy(x @ weights + offset, self.labels, importance)
             decay = penalty * weights
             gradient = x.T @ residual + decay
             return value + 0.5 * float((decay * weights).sum(dtype=np.float64)), gradient.ravel().astype(np.float64)
 
+        offset = np.float32(0) if centre is None else self.rotated @ (self.vectors.T @ centre)
         start = np.zeros(len(scale) * self.classes)
         found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": MOST_STEPS, "ftol": TOLERANCE})
         weights = scale[:, None] * found.x.reshape(-1, self.classes)
-        return (self.vectors @ weights).astype(np.float32)  # type: ignore[no-any-return]
+        away: FloatArray = (self.vectors @ weights).astype(np.float32)
+        return away if centre is None else away + centre
 
 
-def cross_entropy(logits: FloatArray, labels: IntArray) -> tuple[float, FloatArray]:
-    """Negative log probability of the labels, nats, and its gradient [N, K] by the logits, which are overwritten."""
+def cross_entropy(
+    logits: FloatArray, labels: IntArray, importance: FloatArray | None = None
+) -> tuple[float, FloatArray]:
+    """Negative log probability of the labels, nats, and its gradient [N, K] by the logits, which are overwritten.
+
+    `importance` [N] is how often each text counts, once by default.
+    """
     rows = np.arange(len(labels))
     logits -= logits.max(axis=1, keepdims=True)
-    chosen = logits[rows, labels].sum(dtype=np.float64)
+    chosen = logits[rows, labels].astype(np.float64)
     p = np.exp(logits, out=logits)
     total = p.sum(axis=1, keepdims=True)
     p /= total
     p[rows, labels] -= 1
-    return float(np.log(total).sum(dtype=np.float64) - chosen), p
+    loss = np.log(total[:, 0].astype(np.float64)) - chosen
+    if importance is None:
+        return float(loss.sum()), p
+    p *= importance[:, None]
+    return float(importance @ loss), p
 
 
 def eigen(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:

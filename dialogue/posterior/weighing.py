@@ -1,8 +1,8 @@
 """How much each view is to be believed: type-II maximum a posteriori by leave-one-out.
 
-The closed-form leave-one-out predictions of the process, put through a softmax, give each training text a probability
+The closed-form leave-one-out predictions of the process, put through the link, give each training text a probability
 of its label by all the others; their mean log is the evidence that chooses the views' weights and slopes, the noise
-and the softmax's scale (Rasmussen & Williams 2006, section 5.4.2, with the log predictive probability of the class in
+and the link's power (Rasmussen & Williams 2006, section 5.4.2, with the log predictive probability of the class in
 place of the density). It needs no held-out data, and a view that does not help ends with a weight near zero. A weak
 log-normal prior carries the choice where there are few texts.
 """
@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dialogue.posterior.conjugate import DEFAULT_SCALE
 from dialogue.posterior.kernel import IntArray, MultiViewKernel, ViewKernel, Views, cosines, take
+from dialogue.posterior.link import DEFAULT_KNEE, DEFAULT_POWER, LOWEST
 from dialogue.posterior.sample import balanced_sample
 from encoders.adamw import AdamW
 
@@ -67,13 +67,13 @@ def weigh(views: Views, labels: IntArray, start: Mapping[str, ViewKernel], *, se
 
 
 def maximise(cosine: Tensor, y: Tensor, names: list[str], start: Mapping[str, ViewKernel]) -> Weighed:
-    """Adam on the logarithms of weights, slopes, noise and scale."""
+    """Adam on the logarithms of weights, slopes, noise and power."""
     n = len(y)
     centre = torch.log(
         torch.tensor(
             [max(start[name].weight, SMALLEST_WEIGHT) for name in names]
             + [start[name].slope for name in names]
-            + [DEFAULT_NOISE, DEFAULT_SCALE]
+            + [DEFAULT_NOISE, DEFAULT_POWER]
         )
     )
     theta = centre.clone().requires_grad_(True)
@@ -97,12 +97,13 @@ def leave_one_out_loss(theta: Tensor, cosine: Tensor, y: Tensor) -> Tensor:
     """Mean negative log probability, in nats, of each label by the other texts."""
     v, n = cosine.shape[:2]
     weights, slopes = torch.softmax(theta[:v], 0), torch.exp(theta[v : 2 * v])
-    noise, scale = torch.exp(theta[2 * v]), torch.exp(theta[2 * v + 1])
+    noise, power = torch.exp(theta[2 * v]), torch.exp(theta[2 * v + 1])
     k = (weights[:, None, None] * torch.exp(slopes[:, None, None] * (cosine - 1))).sum(0)  # [n, n]
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(k + noise * torch.eye(n)))
     targets = torch.nn.functional.one_hot(y).float()  # [n, K]
     left_out = targets - (inverse @ targets) / inverse.diagonal()[:, None]  # [n, K]
-    return torch.nn.functional.cross_entropy(scale * left_out, y)
+    share = torch.nn.functional.softplus((left_out / DEFAULT_KNEE).clamp(min=LOWEST))
+    return torch.nn.functional.cross_entropy(power * torch.log(share), y)
 
 
 def normalised(parts: Mapping[str, ViewKernel]) -> MultiViewKernel:

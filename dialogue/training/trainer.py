@@ -14,6 +14,7 @@ from dialogue.fusion.member import FUSION_VIEW
 from dialogue.fusion.units import Units
 from dialogue.model import Meaning, Model, sentences
 from dialogue.plugins import build_encoders
+from dialogue.posterior.family import Choice
 from dialogue.posterior.head import HeadConfig, fit_head
 from dialogue.posterior.kernel import IntArray, ViewKernel
 from dialogue.tagging.tagger import Tagger
@@ -127,7 +128,8 @@ def answers_of(corpus: Corpus) -> IntArray:
 def head_config(config: Config) -> HeadConfig:
     """The head's part of bot.yml."""
     p = config.posterior
-    return HeadConfig(p.type, p.interval, p.unknown_prior, p.samples)
+    choice = Choice(p.type, p.hessian, p.rank, p.sampler, p.members, p.dropout)
+    return HeadConfig(choice, p.interval, p.unknown_prior, p.samples)
 
 
 def fit_encoders(

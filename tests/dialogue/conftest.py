@@ -26,3 +26,12 @@ def nova_en(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def nova_zh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project of the Chinese Nova, trained without fusion. Tests must not change it."""
     return trained(tmp_path_factory.mktemp("nova_zh"), "zh")
+
+
+@pytest.fixture
+def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Posteriors fitted step by step take few steps: for tests of what holds however good a posterior is."""
+    monkeypatch.setattr("dialogue.posterior.mcmc.WARM_UP", 10)
+    monkeypatch.setattr("dialogue.posterior.mcmc.KEPT", 10)
+    monkeypatch.setattr("dialogue.posterior.variational.STEPS", 30)
+    monkeypatch.setattr("dialogue.posterior.mc_dropout.STEPS", 30)

@@ -1,33 +1,56 @@
-"""The conjugate posterior: its draws against a long Monte Carlo run, its scale, its files."""
+"""The conjugate posterior: its draws around its mean, its link, its files."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from scipy.special import softmax
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import logit
 from torch.quasirandom import SobolEngine
 
-from dialogue.posterior.conjugate import DEFAULT_SCALE, ConjugatePosterior, calibrate, gaussian_draws, softmax_draws
-from dialogue.posterior.process import LeftOut
+from dialogue.posterior.conjugate import ConjugatePosterior, gaussian_draws, spread
+from dialogue.posterior.link import DEFAULT_POWER, Link
 from tests.dialogue.toys import fitted, labelled, two_views
 
 
-@pytest.mark.parametrize(("samples", "tolerance"), [(256, 0.03), (4096, 0.005)])
-def test_the_mean_over_the_draws_is_the_integral(samples: int, tolerance: float) -> None:
+def toy_rows(samples: int) -> tuple[ConjugatePosterior, Any, Any]:
     fit = fitted(labelled(5, 3))
     posterior = ConjugatePosterior().fit(fit, samples=samples, seed=1)
-    process = fit.process
-    rows = process.rows(two_views(labelled(5, 2), seed=3))
-    found = posterior.draw(process, rows).mean(axis=0)
-    rng = np.random.default_rng(0)
-    deviation = np.sqrt(process.amplitude * process.variance(rows)).astype(float)
-    total = np.zeros(found.shape)
-    for _ in range(20):
-        z = rng.standard_normal((5000, 10, 5))
-        total += softmax(posterior.scale_ * (process.mean(rows) + deviation[:, None] * z), axis=2).mean(axis=0)
-    assert np.allclose(found, total / 20, atol=tolerance)
+    return posterior, fit.process, fit.process.rows(two_views(labelled(5, 2), seed=3))
+
+
+@pytest.mark.parametrize("samples", [2, 33, 256])
+def test_the_mean_of_the_draws_is_the_link_of_the_latent_mean(samples: int) -> None:
+    posterior, process, rows = toy_rows(samples)
+    found = posterior.draw(process, rows)
+    assert found.shape == (samples, 10, 5)
+    assert np.allclose(found.sum(axis=2), 1, atol=1e-5)
+    assert np.allclose(found.mean(axis=0), posterior.link_(process.mean(rows)), atol=0.02 if samples > 2 else 0.05)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 8), st.floats(0, 3.5), st.floats(0.01, 5), st.integers(0, 999))
+def test_any_distribution_is_kept_as_the_mean(classes: int, deviation: float, sharp: float, seed: int) -> None:
+    mean = np.random.default_rng(seed).dirichlet(np.full(classes, 1 / sharp), 3).astype(np.float32)
+    draws = spread(mean, np.full(3, deviation, np.float32), gaussian_draws(128, classes, seed))
+    assert np.isfinite(draws).all()
+    assert np.abs(draws.mean(axis=0) - mean).max() < 0.06
+
+
+def test_draws_differ_in_log_odds_by_the_deviation_whatever_the_mean_says() -> None:
+    mean = np.array([[0.5, 0.5], [0.98, 0.02], [0.001, 0.999]], np.float32)
+    draws = spread(mean, np.full(3, 0.7, np.float32), gaussian_draws(4096, 2, 0)).astype(float)
+    assert np.allclose(logit(draws[:, :, 0]).std(axis=0), 0.7 * np.sqrt(2), rtol=0.02)
+
+
+def test_what_the_examples_tell_well_has_draws_that_agree() -> None:
+    posterior, process, rows = toy_rows(64)
+    near = process.rows(process.views)
+    assert posterior.draw(process, near).std(axis=0).mean() < posterior.draw(process, rows).std(axis=0).mean()
 
 
 @pytest.mark.parametrize("samples", [1, 2, 7, 64, 255])
@@ -54,38 +77,23 @@ def test_more_intents_than_sobol_has_dimensions_get_plain_draws(monkeypatch: pyt
     assert np.abs(np.corrcoef(z.T) - np.eye(7)).max() < 0.2
 
 
-def test_one_draw_is_the_softmax_at_the_mean() -> None:
+def test_one_draw_is_the_mean() -> None:
     fit = fitted(labelled(4, 3))
     posterior = ConjugatePosterior().fit(fit, samples=1, seed=0)
     rows = fit.process.rows(fit.process.views)
-    expected = softmax(posterior.scale_ * fit.process.mean(rows), axis=1)
+    expected = posterior.link_(fit.process.mean(rows))
     assert np.allclose(posterior.draw(fit.process, rows), expected[None], atol=1e-6)
 
 
-def test_softmax_draws_follow_the_formula() -> None:
-    mean, deviation = np.array([[0.1, 0.5]], np.float32), np.array([0.3], np.float32)
-    z = np.array([[1.0, -1.0], [0.0, 2.0]], np.float32)
-    expected = softmax(4.0 * np.array([[0.4, 0.2], [0.1, 1.1]]), axis=1)
-    assert np.allclose(softmax_draws(mean, deviation, z, 4.0)[:, 0], expected, atol=1e-6)
-
-
-def test_the_scale_that_made_the_labels_is_found() -> None:
-    rng = np.random.default_rng(0)
-    mean = rng.uniform(0, 0.6, (1500, 4)).astype(np.float32)
-    labels = np.array([rng.choice(4, p=p) for p in softmax(8.0 * mean.astype(float), axis=1)])
-    nothing = np.zeros(1500, np.float32)
-    assert calibrate(LeftOut(mean, nothing, nothing), labels, 1.0, 0) == pytest.approx(8.0, rel=0.15)
-
-
 @pytest.mark.parametrize("labels", [[0], [0, 1, 2], [0, 0, 0], [0, 0, 1]])
-def test_the_scale_of_the_smallest_bots_is_the_default(labels: list[int]) -> None:
+def test_the_link_of_the_smallest_bots_is_the_default(labels: list[int]) -> None:
     fit = fitted(np.array(labels))
-    assert ConjugatePosterior().fit(fit, samples=8, seed=0).scale_ == DEFAULT_SCALE
+    assert ConjugatePosterior().fit(fit, samples=8, seed=0).link_ == Link()
 
 
-def test_a_few_texts_hardly_move_the_scale() -> None:
-    scale = ConjugatePosterior().fit(fitted(labelled(2, 2), spread=0.1), samples=8, seed=0).scale_
-    assert DEFAULT_SCALE / 2.5 < scale < DEFAULT_SCALE * 2.5
+def test_a_few_texts_hardly_move_the_link() -> None:
+    link = ConjugatePosterior().fit(fitted(labelled(2, 2), spread=0.1), samples=8, seed=0).link_
+    assert DEFAULT_POWER / 2.5 < link.power < DEFAULT_POWER * 2.5
 
 
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:

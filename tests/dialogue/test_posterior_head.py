@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit, logit
 
 import dialogue.posterior.head as head_module
 from dialogue.posterior.base import Predictive
-from dialogue.posterior.head import Head, HeadConfig, PosteriorName, entropy, fit_head, predictive, quantiles
+from dialogue.posterior.family import Choice, PosteriorName
+from dialogue.posterior.head import Head, HeadConfig, bounds, entropy, fit_head, predictive, quantiles
 from dialogue.posterior.kernel import ViewKernel, take
 from tests.dialogue.toys import labelled, two_views
 
-NAMES: tuple[PosteriorName, ...] = ("conjugate", "laplace", "point")
+pytestmark = pytest.mark.usefixtures("short_runs")
+NAMES: tuple[PosteriorName, ...] = get_args(PosteriorName)
+FEWER = {"point": 1, "ensemble": 16}  # draws that are given at most
 START = {"dense": ViewKernel(0.7, 3.0), "sparse": ViewKernel(0.3, 1.0)}
 
 
 def made(labels: Any, name: PosteriorName = "conjugate", samples: int = 32, **options: Any) -> Head:
-    config = HeadConfig(posterior=name, samples=samples)
+    config = HeadConfig(posterior=Choice(name), samples=samples)
     return fit_head(config, two_views(labels), labels, int(labels.max()) + 1, START, seed=0, **options)
 
 
@@ -46,7 +50,7 @@ def test_every_predictive_keeps_its_promises(name: PosteriorName, samples: int) 
     head = made(labelled(5, 4), name, samples)
     found = head.predict(two_views(labelled(5, 3), seed=8))
     check(found)
-    assert len(found.draws) == (1 if name == "point" else samples)
+    assert len(found.draws) == min(samples, FEWER.get(name, samples))
     if len(found.draws) == 1:
         assert np.array_equal(found.lower, found.mean)
         assert np.array_equal(found.upper, found.mean)
@@ -67,6 +71,22 @@ def test_quantiles_are_numpy_s() -> None:
     lower, upper = quantiles(draws, 0.8)
     assert np.allclose(lower, np.quantile(draws, 0.1, axis=0), atol=1e-6)
     assert np.allclose(upper, np.quantile(draws, 0.9, axis=0), atol=1e-6)
+
+
+def test_the_interval_is_as_wide_as_the_draws_in_log_odds_times_the_root_of_two_around_the_mean() -> None:
+    rng = np.random.default_rng(0)
+    draws = expit(2 + 0.5 * rng.standard_normal((20_001, 1))).astype(np.float32)
+    lower, upper = bounds(draws, 0.9)
+    centre, reach = logit(draws.mean(axis=0, dtype=np.float64)), 1.645 * 0.5 * np.sqrt(2)
+    assert logit(lower.astype(float)) == pytest.approx(centre - reach, abs=0.03)
+    assert logit(upper.astype(float)) == pytest.approx(centre + reach, abs=0.03)
+
+
+@pytest.mark.parametrize("p", [0.0, 1e-30, 0.3, 1.0])
+def test_draws_that_agree_leave_no_interval(p: float) -> None:
+    lower, upper = bounds(np.full((5, 2), p, np.float32), 0.9)
+    assert np.allclose(lower, p, atol=1e-6)
+    assert np.allclose(upper, p, atol=1e-6)
 
 
 def test_entropy_and_mutual_information_have_their_textbook_values() -> None:
@@ -143,6 +163,23 @@ def test_teaching_is_fitting_again_with_the_same_kernel(name: PosteriorName) -> 
     assert len(taught.process.labels) == 13
     assert len(head.process.labels) == 12
     assert np.array_equal(head.predict(new).mean, before.mean)
+
+
+def test_more_examples_take_away_what_they_can_tell_and_not_what_they_cannot() -> None:
+    """Texts of two kinds, each of two intents nobody can tell apart: mutual information falls, the rest does not."""
+    kinds = labelled(2, 130)
+    views = two_views(kinds, spread=1.0)
+    labels = 2 * kinds + np.random.default_rng(0).integers(0, 2, 260)
+    new = np.concatenate([np.arange(100, 130), np.arange(230, 260)])
+    epistemic, aleatoric = [], []
+    for each in (5, 100):
+        rows = np.concatenate([np.arange(each), 130 + np.arange(each)])
+        head = fit_head(HeadConfig(samples=128), take(views, rows), labels[rows], 4, START, seed=0)
+        found = head.predict(take(views, new))
+        epistemic.append(found.mutual_information.mean())
+        aleatoric.append((found.entropy - found.mutual_information).mean())
+    assert epistemic[1] < 0.8 * epistemic[0]
+    assert aleatoric[1] > 0.9 * aleatoric[0]
 
 
 def test_contributions_are_shares_of_the_latent_mean() -> None:

@@ -1,4 +1,4 @@
-"""`softmax_map`, `point` and `laplace` against finite differences, slow fits and a brute-force Hessian."""
+"""`softmax_map` and `point` against finite differences and slow fits; what every posterior over weights promises."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ import pytest
 from scipy.special import log_softmax, softmax
 
 import dialogue.posterior.softmax_map as map_module
+from dialogue.posterior.ensemble import EnsemblePosterior
 from dialogue.posterior.landmarks import choose_landmarks, training_features
-from dialogue.posterior.laplace import (
-    DEFAULT_WIDTH,
-    Curvature,
-    LaplacePosterior,
-    curvature,
-    temper,
-    tempered,
-)
+from dialogue.posterior.laplace import LaplacePosterior
+from dialogue.posterior.mc_dropout import DropoutPosterior
+from dialogue.posterior.mcmc import McmcPosterior
 from dialogue.posterior.point import DEFAULT_TEMPERATURE, PointPosterior, fit_temperature
-from dialogue.posterior.process import Fit
 from dialogue.posterior.softmax_map import Regression, alternate, cross_entropy, cross_fit, eigen, judged
+from dialogue.posterior.variational import VariationalPosterior
 from tests.dialogue.toys import fitted, labelled, rows_of, two_views
+
+pytestmark = pytest.mark.usefixtures("short_runs")
+FAMILY = (LaplacePosterior, VariationalPosterior, McmcPosterior, EnsemblePosterior, DropoutPosterior, PointPosterior)
 
 
 def toy(intents: int = 4, each: int = 12, spread: float = 1.0) -> tuple[Any, Any]:
@@ -46,6 +45,28 @@ def test_cross_entropy_and_its_gradient_agree_with_finite_differences() -> None:
         step[place] = 1e-5
         slope = (cross_entropy(logits + step, labels)[0] - cross_entropy(logits - step, labels)[0]) / 2e-5
         assert gradient[place] == pytest.approx(slope, abs=1e-6)
+
+
+def test_a_text_that_counts_twice_is_as_good_as_two_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(map_module, "TOLERANCE", 1e-9)
+    features, labels = toy(3, 6)
+    importance = np.where(np.arange(18) < 5, 2.0, 1.0).astype(np.float32)
+    twice = np.concatenate([features, features[:5]]), np.concatenate([labels, labels[:5]])
+    counted = Regression(features, labels, 3).fit(0.1, importance=importance)
+    doubled = Regression(*twice, 3).fit(0.1)
+    assert np.allclose(features @ counted, features @ doubled, atol=0.02)
+
+
+def test_the_prior_pulls_towards_its_centre() -> None:
+    features, labels = toy(3, 6)
+    centre: Any = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
+    found = Regression(features, labels, 3).fit(0.1, centre=centre).astype(float)
+    for place in np.ndindex(6, 3):
+        step = np.zeros((6, 3))
+        step[place] = 0.3
+        least = objective(found, features, labels, 0) + 0.05 * ((found - centre) ** 2).sum()
+        for other in (found + step, found - step):
+            assert least < objective(other, features, labels, 0) + 0.05 * ((other - centre) ** 2).sum()
 
 
 def test_the_gradient_of_the_posterior_vanishes_at_the_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,83 +176,7 @@ def test_fewer_landmarks_are_spread_over_the_intents() -> None:
     assert len(set(fit.process.labels[landmarks.rows])) >= 7
 
 
-def hessian(features: Any, p: Any, precision: float) -> Any:
-    """The full Kronecker Hessian [M K, M K] over weights in row-major order."""
-    a = features.astype(float).T @ features
-    g = np.diag(p.mean(axis=0)) - p.T @ p / len(p)
-    return np.kron(a, g) + precision * np.eye(a.shape[0] * g.shape[0])
-
-
-def test_laplace_variances_are_those_of_the_inverted_full_hessian() -> None:
-    features, labels = toy(4, 6)
-    regression = Regression(features, labels, 4)
-    logits = features @ regression.fit(0.1)
-    found = curvature(regression, logits, 0.1)
-    covariance = np.linalg.inv(hessian(features, softmax(logits.astype(float), axis=1), 0.1))
-    some = rows_of(np.arange(5) % 4, 6, 2.0, 9)
-    for phi, variances in zip(some, found.variances(some), strict=True):
-        jacobian = np.kron(phi[None], np.eye(4))  # [K, M K]
-        of_logits = jacobian @ covariance @ jacobian.T  # [K, K]
-        rebuilt = found.outputs.astype(float) @ np.diag(variances.astype(float)) @ found.outputs.T
-        assert np.allclose(rebuilt, of_logits, rtol=2e-3, atol=2e-3)
-
-
-def test_the_spread_of_many_draws_has_those_variances() -> None:
-    features, labels = toy(3, 6)
-    regression = Regression(features, labels, 3)
-    found = curvature(regression, features @ regression.fit(0.1), 0.1)
-    spread = found.spread(features[:2], np.random.default_rng(0).standard_normal((40_000, 3)).astype(np.float32))
-    for b in range(2):
-        expected = (found.outputs * found.variances(features[:2])[b]) @ found.outputs.T
-        assert np.allclose(np.cov(spread[:, b].T), expected, atol=0.05 * expected.max())
-
-
-def sharp(each: int = 8, intents: int = 20, spread: float = 0.5) -> Fit:
-    return fitted(labelled(intents, each), spread=spread)
-
-
-def test_the_posterior_of_many_intents_does_not_drown_the_answer() -> None:
-    """Untempered, the mean over the draws is nearly flat although the weights are right."""
-    fit = sharp()
-    posterior = LaplacePosterior().fit(fit, samples=64, seed=0)
-    labels = labelled(20, 3)
-    rng = np.random.default_rng(1)
-    views = {name: view[np.repeat(np.arange(20) * 8, 3)] for name, view in fit.process.views.items()}
-    views["dense"] = views["dense"] + 0.1 * rng.standard_normal(views["dense"].shape).astype(np.float32)
-    views["dense"] /= np.linalg.norm(views["dense"], axis=1, keepdims=True)
-    rows = fit.process.rows(views)
-    mean = posterior.draw(fit.process, rows).mean(axis=0)
-    accuracy, confidence = (mean.argmax(axis=1) == labels).mean(), mean.max(axis=1).mean()
-    assert accuracy > 0.9
-    assert abs(confidence - accuracy) < 0.1
-    posterior.temperature_, posterior.width_ = 1.0, 1.0
-    assert posterior.draw(fit.process, rows).mean(axis=0).max(axis=1).mean() < confidence - 0.2
-
-
-def test_temper_finds_the_width_and_the_temperature_of_least_loss_out_of_fold() -> None:
-    fit = sharp(6, 6, 1.0)
-    features = training_features(fit.process, choose_landmarks(fit.process, 1024))
-    labels = fit.process.labels
-    crossed = cross_fit(features, labels, 6, 0)
-    temperature, width = temper(crossed, features, labels, 0)
-    z = np.random.default_rng(5).standard_normal((400, 6)).astype(np.float32)
-    spread = np.empty((400, len(labels), 6), np.float32)
-    for m in (0, 1):
-        inside, outside = crossed.fold != m, crossed.fold == m
-        found = curvature(crossed.regressions[m], features[inside] @ crossed.weights[m], crossed.precision)
-        spread[:, outside] = found.spread(features[outside], z)
-
-    def loss(temperature: float, width: float) -> float:
-        p = tempered(crossed.logits, spread, temperature, width).mean(axis=0)[np.arange(len(labels)), labels]
-        prior = 2 * (np.log(temperature / DEFAULT_TEMPERATURE) ** 2 + np.log(width / DEFAULT_WIDTH) ** 2)
-        return float(-np.log(p).sum() + prior)
-
-    least = loss(temperature, width)
-    for t, w in [(1.5, 1), (0.67, 1), (1, 2.5), (1, 0.4), (1.5, 2.5), (0.67, 0.4)]:
-        assert least < loss(t * temperature, w * width) + 0.3
-
-
-@pytest.mark.parametrize("posterior", [LaplacePosterior, PointPosterior])
+@pytest.mark.parametrize("posterior", FAMILY)
 @pytest.mark.parametrize("labels", [[0], [0, 1], [0, 0, 0], [0, 1, 2, 3], [0, 0, 1], [0, 0, 1, 1]])
 def test_the_smallest_bots_get_a_posterior_that_knows_their_texts(posterior: type[Any], labels: list[int]) -> None:
     fit = fitted(np.array(labels), spread=0.3)
@@ -241,7 +186,7 @@ def test_the_smallest_bots_get_a_posterior_that_knows_their_texts(posterior: typ
     assert (draws.mean(axis=0).argmax(axis=1) == labels).all()
 
 
-@pytest.mark.parametrize("posterior", [LaplacePosterior, PointPosterior])
+@pytest.mark.parametrize("posterior", FAMILY)
 def test_what_is_saved_comes_back(posterior: type[Any], tmp_path: Path) -> None:
     fit = fitted(labelled(3, 4))
     trained = posterior().fit(fit, samples=6, seed=2)
@@ -263,9 +208,3 @@ def test_point_is_one_draw_and_laplace_as_many_as_asked_for() -> None:
     one = LaplacePosterior().fit(fit, samples=1, seed=0).draw(fit.process, rows)
     assert one.shape == (1, 12, 3)
     assert np.isfinite(one).all()
-
-
-def test_precision_of_the_curvature_bounds_the_variance() -> None:
-    ones, eye = np.ones(3, np.float32), np.eye(3, dtype=np.float32)
-    flat = Curvature(eye[:2, :2], np.zeros(2, np.float32), eye, ones, 0.5)
-    assert np.allclose(flat.variances(np.array([[3.0, 4.0]], np.float32)), 50)

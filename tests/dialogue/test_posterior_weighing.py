@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scipy.special import log_softmax
 
 import dialogue.posterior.weighing as weighing_module
 from dialogue.posterior.kernel import MultiViewKernel, ViewKernel, cosines
+from dialogue.posterior.link import DEFAULT_KNEE, Link
 from dialogue.posterior.process import fit_process
 from dialogue.posterior.weighing import (
     DEFAULT_NOISE,
-    DEFAULT_SCALE,
+    DEFAULT_POWER,
     PRIOR_STRENGTH,
     balanced_sample,
     leave_one_out_loss,
@@ -58,7 +58,7 @@ def test_the_evidence_is_better_than_at_the_start() -> None:
     labels = labelled(8, 8)
     views = good_and_noise(labels)
     cosine = torch.stack([torch.from_numpy(cosines(view, view)) for view in views.values()])  # [V, N, N]
-    start = torch.log(torch.tensor([0.5, 0.5, 3.0, 3.0, DEFAULT_NOISE, DEFAULT_SCALE]))
+    start = torch.log(torch.tensor([0.5, 0.5, 3.0, 3.0, DEFAULT_NOISE, DEFAULT_POWER]))
     before = -float(leave_one_out_loss(start, cosine, torch.from_numpy(labels)))
     assert weigh(views, labels, EVEN, seed=0).evidence > before + 0.1
 
@@ -66,12 +66,12 @@ def test_the_evidence_is_better_than_at_the_start() -> None:
 def test_the_loss_is_that_of_the_process_s_own_leave_one_out() -> None:
     labels = labelled(5, 4)
     views = good_and_noise(labels)
-    theta = np.log([0.8, 0.2, 2.0, 1.0, 0.2, 9.0])
+    theta = np.log([0.8, 0.2, 2.0, 1.0, 0.2, 3.0])
     cosine = torch.stack([torch.from_numpy(cosines(view, view)) for view in views.values()])
     found = leave_one_out_loss(torch.tensor(theta, dtype=torch.float32), cosine, torch.from_numpy(labels))
     kernel = MultiViewKernel({"good": ViewKernel(0.8, 2.0), "noise": ViewKernel(0.2, 1.0)})
     fit = fit_process(kernel, views, labels, 5, np.full(20, 0.2, np.float32))
-    log_p = log_softmax(9.0 * fit.example_out.mean, axis=1)[np.arange(20), labels]
+    log_p = np.log(Link(3.0, DEFAULT_KNEE)(fit.example_out.mean))[np.arange(20), labels]
     assert float(found) == pytest.approx(-log_p.mean(), abs=1e-4)
 
 

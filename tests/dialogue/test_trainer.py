@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from dialogue.encoding import EncoderSet
 from dialogue.errors import TrainingError
 from dialogue.fusion.member import FUSION_VIEW, Member, average, load_fusion, out_of_fold
 from dialogue.fusion.training import encode
+from dialogue.posterior.family import PosteriorName
 from dialogue.posterior.kernel import View
 from dialogue.training.corpus import Corpus
 from dialogue.training.members import Material, train_members
@@ -135,11 +136,12 @@ def test_nothing_to_learn_from_is_said_so(tmp_path: Path) -> None:
         train_model(config(tmp_path), Corpus((), ()))
 
 
-@pytest.mark.parametrize("posterior", ["conjugate", "laplace", "point"])
+@pytest.mark.usefixtures("short_runs")
+@pytest.mark.parametrize("posterior", get_args(PosteriorName))
 def test_the_head_of_bot_yml_is_the_one_that_is_trained(posterior: str, tmp_path: Path) -> None:
     section = {"type": posterior, "samples": 7, "interval": 0.5, "unknown_prior": 0.3}
     model = train_model(config(tmp_path, encoders={"words": "onehot"}, posterior=section), corpus(3))
-    assert (model.head.config.posterior, model.head.config.interval) == (posterior, 0.5)
+    assert (model.head.config.posterior.type, model.head.config.interval) == (posterior, 0.5)
     assert (model.head.config.samples, model.head.config.unknown_prior) == (7, 0.3)
     assert model.parse("pizza now").top is not None
 

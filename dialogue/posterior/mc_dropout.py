@@ -1,0 +1,106 @@
+"""Monte Carlo dropout: the last layer with some of its inputs missing, in training and in every answer.
+
+Dropping inputs at random when answering, as in training, draws from an approximate posterior of the weights (Gal &
+Ghahramani 2016, "Dropout as a Bayesian Approximation"). The inputs here are the units of the process read as a network
+of one hidden layer: unit m is the covariance of the message with landmark text m, so that a draw is the answer of a
+bot that never saw some of its examples. The encoders run once; only the last layer is drawn.
+
+Training takes the expectation over the masks in the second order, which makes dropout a penalty (Wager et al. 2013,
+"Dropout Training as Adaptive Regularization"): with h the units, a the weights and r the rate, the logits of a text
+have the variance v_k = r / (1 - r) sum over m of h_m^2 a_mk^2 around h a, and the loss gains 1/2 sum over k of p_k (1
+- p_k) v_k.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from typing_extensions import Self
+
+from dialogue.posterior.descent import descend
+from dialogue.posterior.kernel import FloatArray
+from dialogue.posterior.last_layer import Arrays, LastLayer, Lesson
+
+STEPS = 200
+RATE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """The last layer and the masks.
+
+    Attributes:
+        units: [M, M], from features to hidden units.
+        weights: a [M, K], of the units.
+        masks: [S, M], 1 / (1 - rate) where a unit speaks and 0 where it is silent.
+    """
+
+    units: FloatArray
+    weights: FloatArray
+    masks: FloatArray
+
+    def logits(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Centre [B, K], with all units, and deviations [S, B, K] of the logits for features [B, M]."""
+        hidden = features @ self.units  # [B, M]
+        spread = np.empty((len(self.masks), len(hidden), self.weights.shape[1]), np.float32)
+        for b, one in enumerate(hidden):
+            spread[:, b] = (one * (self.masks - 1)) @ self.weights
+        return np.matmul(hidden, self.weights), spread
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All of it, by name."""
+        return {name: getattr(self, name) for name in Masked.__slots__}
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> Self:
+        """What `arrays` gave."""
+        return cls(**{name: arrays[name] for name in Masked.__slots__})
+
+    def notes(self) -> dict[str, float]:
+        """Nothing."""
+        return {}
+
+
+class DropoutPosterior(LastLayer[Masked]):
+    """See the module. `rate` is the share of the units that are silent."""
+
+    file = "mc_dropout.safetensors"
+    kind = Masked
+
+    def __init__(self, rate: float = 0.1) -> None:
+        self.rate = rate
+
+    def approximate(self, lesson: Lesson, *, samples: int, seed: int) -> Masked:
+        """Train with the penalty, from the maximum a posteriori on, and draw the masks."""
+        regression = lesson.regression
+        scale = regression.scale(lesson.precision)
+        units = np.linalg.inv(lesson.factor).T.astype(np.float32)
+        inputs = regression.vectors * scale  # [M, M]
+        hidden = torch.from_numpy(lesson.features @ units)  # [N, M]
+        x, labels = torch.from_numpy(regression.rotated * scale), torch.from_numpy(lesson.labels)
+        to_units = torch.from_numpy(lesson.factor.T @ inputs)  # a = factor^T W
+        decay = torch.from_numpy(np.float32(lesson.precision) * scale[:, None] ** 2)
+        v = torch.from_numpy((regression.vectors.T @ lesson.weights) / scale[:, None]).requires_grad_(True)
+
+        def loss(rows: Tensor, share: Tensor) -> Tensor:
+            logits = x[rows] @ v
+            fitting = torch.nn.functional.cross_entropy(logits, labels[rows], reduction="sum")
+            penalty = dropout_penalty(logits, hidden[rows], to_units @ v, self.rate)
+            return (share * (fitting + penalty) + 0.5 * (decay * v**2).sum()) / len(labels)
+
+        descend([v], loss, len(labels), STEPS, RATE, seed)
+        rng = np.random.default_rng(seed)
+        masks = (rng.random((samples, len(units))) >= self.rate).astype(np.float32) / np.float32(1 - self.rate)
+        return Masked(units, (to_units @ v.detach()).numpy(), masks)
+
+
+def dropout_penalty(logits: Tensor, hidden: Tensor, weights: Tensor, rate: float) -> Tensor:
+    """What dropout of the units [B, M] adds to the cross-entropy of logits [B, K], in the second order; nats."""
+    p = torch.softmax(logits, dim=1)
+    variance = rate / (1 - rate) * hidden**2 @ weights**2  # [B, K]
+    return 0.5 * (p * (1 - p) * variance).sum()
