@@ -25,7 +25,7 @@ PUBLIC = KEY.public_key().public_bytes(serialization.Encoding.PEM, serialization
 
 
 def token(secret=SECRET, method="HS256", **claims):
-    return jwt.encode({"exp": time.time() + 60, **claims}, secret, method)
+    return jwt.encode({"exp": time.time() + 86_400, **claims}, secret, method)
 
 
 def admin(**more):
