@@ -168,15 +168,15 @@ class Model:
 
     def believe(self, predictive: Predictive, parts: Mapping[str, FloatArray]) -> Belief:
         """The belief of a text from its posterior predictive (a batch of one) and its kernel rows by view."""
-        intents, responses = [], {}
+        draws = predictive.draws[:, 0]  # [S, K]
+        whole = np.stack([draws[:, numbers].sum(axis=1) for numbers in self._groups.values()], axis=1)  # [S, intents]
+        responses = {}
         for name, numbers in self._groups.items():
-            intents.append(self.candidate(name, predictive.draws[:, 0, numbers].sum(axis=1)))
             if answers := [number for number in numbers if self.meaning.classes[number] != name]:
-                responses[name] = self.answers(predictive.draws[:, 0, answers], answers)
-        intents.sort(key=lambda candidate: -candidate.mean)
+                responses[name] = self.answers(draws[:, answers], answers)
         top = int(predictive.known[0].argmax())
         return Belief(
-            intents=tuple(intents),
+            intents=self.candidates(list(self._groups), whole),
             unknown=float(predictive.unknown[0]),
             entropy=float(predictive.entropy[0]),
             mutual_information=float(predictive.mutual_information[0]),
@@ -188,14 +188,14 @@ class Model:
         """The answers of one retrieval intent from draws [S, A] of their probabilities."""
         draws = draws + SMALLEST  # where none of them is likely at all, none is preferred
         share = draws / draws.sum(axis=1, keepdims=True)
-        found = [self.candidate(self.meaning.classes[n], share[:, i]) for i, n in enumerate(numbers)]
-        return tuple(sorted(found, key=lambda candidate: -candidate.mean))
+        return self.candidates([self.meaning.classes[n] for n in numbers], share)
 
-    def candidate(self, name: str, draws: FloatArray) -> Candidate:
-        """A hypothesis from draws [S] of its probability."""
-        lower, upper = (float(bound) for bound in bounds(draws, self.head.config.interval))
-        mean = float(draws.mean())
-        return Candidate(name, mean, min(lower, mean), max(upper, mean))
+    def candidates(self, names: Sequence[str], draws: FloatArray) -> tuple[Candidate, ...]:
+        """Hypotheses from draws [S, N] of their probabilities, the most probable first."""
+        lower, upper = bounds(draws, self.head.config.interval)
+        mean = draws.mean(axis=0)
+        found = [Candidate(*one) for one in zip(names, *(x.tolist() for x in (mean, lower, upper)), strict=True)]
+        return tuple(sorted(found, key=lambda candidate: -candidate.mean))
 
     def save(self, folder: Path) -> None:
         """Write model.json, encoders/, members/, head/ and, where there is one, tagger/ into an empty folder."""

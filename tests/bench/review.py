@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from dialogue.learning.review import covariance, select, torn
-from dialogue.posterior.conjugate import softmax
 from dialogue.posterior.kernel import MultiViewKernel, ViewKernel, take
+from dialogue.posterior.link import Link
 from dialogue.posterior.process import fit_process
 from tests.bench.seen import seen
 
 RESULTS = Path(__file__).parent / "results" / "review.json"
-KERNEL, NOISE, SCALE = MultiViewKernel({"bert": ViewKernel(1.0, 3.0)}), 0.1, 16.0
+KERNEL, NOISE = MultiViewKernel({"bert": ViewKernel(1.0, 3.0)}), 0.1
 POOL, BATCHES, SEEDS = 4000, {"clinc150": 100, "banking77": 50}, (0, 1, 2)
 STEPS = 18
 
@@ -76,7 +76,7 @@ def asked(pool: dict, labels: np.ndarray, chosen: list[int], batch: int) -> list
         return rest[select(prior, np.ones(len(rest)), NOISE, batch)].tolist()
     process, _ = fitted(pool, labels, chosen)
     rows = process.rows(views)
-    weights = torn(softmax(SCALE * process.mean(rows), axis=1))
+    weights = torn(Link()(process.mean(rows)))
     return rest[select(covariance(process, prior, rows), weights, NOISE, batch)].tolist()
 
 

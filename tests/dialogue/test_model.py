@@ -147,7 +147,7 @@ def test_threads_may_share_a_model(model: Model) -> None:
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(job, texts))
     assert [found for found, _ in together] == [pytest.approx(expected, abs=1e-5) for expected in alone]
-    assert all(timings == {"words", "fusion", "posterior"} for _, timings in together)
+    assert all(timings == {"words", "fusion", "posterior", "entities"} for _, timings in together)
 
 
 def test_teaching_gives_a_new_model_that_knows_the_text(model: Model) -> None:
@@ -254,7 +254,8 @@ def test_classes_are_grouped_by_intent() -> None:
 
 def test_candidates_have_the_interval_of_the_head(model: Model) -> None:
     draws = np.linspace(0, 1, 101, dtype=np.float32)
-    found = model.candidate("x", draws)
+    better, found = model.candidates(["x", "y"], np.stack([draws, 0.5 + draws / 2], axis=1))
+    assert (better.name, found.name) == ("y", "x")
     assert (found.mean, found.lower, found.upper) == pytest.approx(
         (0.5, 0.015306, 0.984694), abs=1e-4
     )  # 19 to 1 in the draws, to the root of two
