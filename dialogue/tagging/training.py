@@ -18,7 +18,7 @@ from encoders.gru_forward import UNKNOWN, Vocabulary
 
 RATE, WEIGHT_DECAY = 4e-3, 0.01
 BATCH = 32
-STEPS, LEAST_EPOCHS, MOST_EPOCHS = 700, 10, 30  # as many passes as give that many steps, within the bounds
+STEPS, LEAST_EPOCHS, MOST_EPOCHS = 300, 8, 30  # as many passes as give that many steps, within the bounds
 WORD_DROPOUT = 0.15  # how often a piece is taken for unknown, so that its spelling and the encoders have to do
 WARM_UP = 0.1  # share of the steps
 HELD_OUT, FEWEST_HELD_OUT = 12, 40  # every twelfth text, where that gives so many that hold an entity
