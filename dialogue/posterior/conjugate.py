@@ -25,6 +25,7 @@ from dialogue.posterior.sample import balanced_sample
 
 FILE = "conjugate.safetensors"
 SPREAD = 2.75  # measured by refits: tests/bench/README.md, coverage
+MUTE = 0.9  # beyond, the examples explain less than a tenth of what is a text's own
 SHIFTS = 8
 SMALLEST = 1e-12
 CALIBRATION_TEXTS = 2000
@@ -45,8 +46,9 @@ class ConjugatePosterior:
 
     def draw(self, process: Process, rows: FloatArray) -> FloatArray:
         """Probabilities [S, B, K]."""
-        deviation = np.float32(SPREAD) * np.sqrt(process.variance(rows))
-        return spread(self.link_(process.mean(rows)), deviation, self.draws_)
+        variance = process.variance(rows)
+        mean = levelled(self.link_(process.mean(rows)), variance / (1 - process.kernel.floor))
+        return spread(mean, np.float32(SPREAD) * np.sqrt(variance), self.draws_)
 
     def notes(self) -> dict[str, float]:
         """The link."""
@@ -65,6 +67,17 @@ class ConjugatePosterior:
         power, knee = (float(x) for x in arrays["link"])
         posterior.draws_, posterior.link_ = arrays["draws"], Link(power, knee)
         return posterior
+
+
+def levelled(mean: FloatArray, variance: FloatArray) -> FloatArray:
+    """Probabilities [B, K], level where the examples say nothing of a text: shares of nothing are no probabilities.
+
+    They stay as they are up to a variance [B] of `MUTE`, and are all alike at 1: that of a text which has nothing in
+    common with any example, where of the prior's only what all texts share is explained.
+    """
+    level = np.clip((variance - MUTE) / (1 - MUTE), 0, 1)[:, None]
+    found: FloatArray = (1 - level) * mean + level / np.float32(mean.shape[1])
+    return found
 
 
 def spread(mean: FloatArray, deviation: FloatArray, z: FloatArray) -> FloatArray:

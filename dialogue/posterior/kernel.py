@@ -43,6 +43,11 @@ class MultiViewKernel:
         """Covariances [A, B] of the prior."""
         return sum(self.by_view(a, b).values(), start=np.zeros((), np.float32))
 
+    @property
+    def floor(self) -> float:
+        """The covariance of texts that have nothing in common: cosine 0 in every view."""
+        return float(sum(part.weight * np.exp(-part.slope) for part in self.parts.values()))
+
     def by_view(self, a: Views, b: Views) -> dict[str, FloatArray]:
         """Each view's share of the covariance, [A, B]. Views of weight zero are left out."""
         return {

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.special import logit
 from torch.quasirandom import SobolEngine
 
-from dialogue.posterior.conjugate import ConjugatePosterior, gaussian_draws, spread
+from dialogue.posterior.conjugate import ConjugatePosterior, gaussian_draws, levelled, spread
 from dialogue.posterior.link import DEFAULT_POWER, Link
 from tests.dialogue.toys import fitted, labelled, two_views
 
@@ -24,12 +24,14 @@ def toy_rows(samples: int) -> tuple[ConjugatePosterior, Any, Any]:
 
 
 @pytest.mark.parametrize("samples", [2, 33, 256])
-def test_the_mean_of_the_draws_is_the_link_of_the_latent_mean(samples: int) -> None:
+def test_the_mean_of_the_draws_is_the_link_of_the_latent_mean_levelled(samples: int) -> None:
     posterior, process, rows = toy_rows(samples)
     found = posterior.draw(process, rows)
     assert found.shape == (samples, 10, 5)
     assert np.allclose(found.sum(axis=2), 1, atol=1e-5)
-    assert np.allclose(found.mean(axis=0), posterior.link_(process.mean(rows)), atol=0.02 if samples > 2 else 0.05)
+    share = process.variance(rows) / (1 - process.kernel.floor)
+    mean = levelled(posterior.link_(process.mean(rows)), share)
+    assert np.allclose(found.mean(axis=0), mean, atol=0.02 if samples > 2 else 0.05)
 
 
 @settings(max_examples=30, deadline=None)
@@ -111,3 +113,12 @@ def test_a_damaged_file_is_named(content: str | None, tmp_path: Path) -> None:
         (tmp_path / "conjugate.safetensors").write_text(content)
     with pytest.raises(ValueError, match=r"conjugate\.safetensors is missing or damaged"):
         ConjugatePosterior.load(tmp_path)
+
+
+def test_where_the_examples_say_nothing_no_intent_is_preferred() -> None:
+    mean = np.array([[0.7, 0.2, 0.1]] * 3, np.float32)
+    found = levelled(mean, np.array([0.5, 0.95, 1.0], np.float32))
+    assert np.allclose(found[0], mean[0])
+    assert np.allclose(found[2], 1 / 3)
+    assert np.allclose(found[1], (mean[0] + 1 / 3) / 2, atol=1e-6)
+    assert np.allclose(found.sum(axis=1), 1)

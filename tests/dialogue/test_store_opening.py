@@ -123,7 +123,9 @@ def test_a_database_of_the_first_version_gets_its_index_and_keeps_its_events(url
     store.append("ann", 0, [SlotSet("x", 1)])
     store.append("bob", 0, [Restarted()])
     store.close()
-    change(url, "DROP INDEX ix_events_type", "UPDATE starfold_version SET version_num = '0001'")
+    later = [f"DROP TABLE {table}" for table in ("mailbox", "addresses", "feedback")]
+    later += [f"ALTER TABLE messages DROP COLUMN {column}" for column in ("first", "milliseconds")]
+    change(url, *later, "DROP INDEX ix_events_type", "UPDATE starfold_version SET version_num = '0001'")
     again = SqlTrackerStore(url)
     assert again.conversations(having="slot") == ["ann"]
     with again._database.read() as connection:
@@ -175,7 +177,7 @@ except StoreError as error:
 def test_a_file_that_may_not_be_written(tmp_path):
     url = f"sqlite:///{tmp_path / 'bot.db'}"
     SqlTrackerStore(url).close()
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+    for folder in (tmp_path, *list(tmp_path.parents)[:3]):
         folder.chmod(0o755)
     (tmp_path / "bot.db").chmod(0o444)
     told = finish(start(READ_ONLY, url))
