@@ -264,14 +264,16 @@ class Config(Section):
 
 
 def default_encoders(language: object) -> dict[str, dict[str, Any]]:
-    """The five built-in encoders; the pretrained one is small and English, or larger and multilingual."""
-    model = ENGLISH_MODEL if str(language).startswith("en") else MULTILINGUAL_MODEL
+    """The five encoders, with a small English pretrained one, or a larger multilingual one and a second beside it."""
+    english = str(language).startswith("en")
+    pretrained = {"bert": {"type": "bert", "model": ENGLISH_MODEL if english else MULTILINGUAL_MODEL}}
     return {
         "words": {"type": "onehot"},
         "word2vec": {"type": "word2vec"},
         "fasttext": {"type": "fasttext"},
         "gru": {"type": "gru"},
-        "bert": {"type": "bert", "model": model},
+        **pretrained,
+        **({} if english else {"use": {"type": "use"}}),
     }
 
 

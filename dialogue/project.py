@@ -126,9 +126,8 @@ def learn(config: Config, corpus: Corpus, stories: Sequence[Story], progress: Pr
     from dialogue.training.trainer import train_model
     from policies.chain import Chain
 
-    limit_threads(config.threads)
+    model = train_model(config, corpus, progress)  # first: it says how many threads compute
     policies = Chain(build_policies(config)).fit(stories, seed=config.seed)
-    model = train_model(config, corpus, progress)
     return model, policies.calibrate(lambda file: held_out(model, None if file is None else config.project / file))
 
 

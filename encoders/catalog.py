@@ -19,6 +19,7 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
         "fasttext": "encoders.fasttext:FastTextEncoder",
         "gru": "encoders.gru:GRUEncoder",
         "onehot": "encoders.onehot:OneHotEncoder",
+        "use": "encoders.use:USEEncoder",
         "word2vec": "encoders.word2vec:Word2VecEncoder",
     }
 )

@@ -26,7 +26,7 @@ from dialogue.catalog import maker, parameters
 from dialogue.channels.slash import COMMANDS
 from dialogue.cli import app
 from dialogue.commands.frame import INTERRUPTED, PIPE_CLOSED
-from dialogue.config import Config, load_config
+from dialogue.config import Config, default_encoders, load_config
 from dialogue.domain import Domain
 from dialogue.errors import StarfoldError
 from dialogue.plugins import build_encoders, build_policies, make_channels
@@ -215,6 +215,10 @@ def plain(value: Any) -> Any:
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_every_option_of_an_encoder_stands_in_bot_yml_with_its_default(name, reference):
+    if name == "use":  # where the language is English it stands in a comment, and it has no options
+        assert "#   type: use\n" in BOT_YML
+        assert not defaults(encoder_class(name))
+        return
     (written,) = (part for part in reference["encoders"].values() if part["type"] == name)
     known = {option: plain(default) for option, default in defaults(encoder_class(name)).items()}
     assert {option: value for option, value in written.items() if option != "type"} == known
@@ -321,7 +325,7 @@ def test_the_bot_yml_of_a_guide_is_taken(guide, project):
     (project / "data").mkdir()
     config = load_config(project)
     written: Mapping[str, Any] = yaml.safe_load(files(guide, "yaml")["bot.yml"])
-    assert len(build_encoders(config)) == len(written.get("encoders", ENCODERS))
+    assert len(build_encoders(config)) == len(written.get("encoders", default_encoders("en")))
     assert len(build_policies(config)) == len(written.get("policies", POLICIES))
 
 

@@ -120,7 +120,7 @@ class Gate(nn.Module):
 
     def __init__(self, width: int, hidden: int, start: float) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(width, hidden) / width**0.5)
+        self.weight = nn.Parameter(torch.randn(width, hidden) / max(1, width) ** 0.5)  # some see no words
         self.gate = nn.Parameter(torch.tensor(start))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ START: Mapping[str, ViewKernel] = {
     "word2vec": ViewKernel(0.03, 3.0),
     "fasttext": ViewKernel(0.03, 3.0),
     "gru": ViewKernel(0.03, 3.0),
+    "use": ViewKernel(1.0, 3.0),
     FUSION_VIEW: ViewKernel(1.0, 3.0),  # one that continues a pretrained encoder
 }
 START_OTHER = ViewKernel(0.1, 3.0)

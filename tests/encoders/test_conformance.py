@@ -10,6 +10,7 @@ OPTIONS: dict[str, dict[str, object]] = {
     "fasttext": {"dim": 16, "buckets": 2000},
     "gru": {"dim": 16, "epochs": 3},
     "bert": {},
+    "use": {},
 }
 
 
@@ -17,7 +18,10 @@ def test_every_built_in_encoder_is_checked() -> None:
     assert set(OPTIONS) == set(BUILT_IN)
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.model] if n == "bert" else []) for n in OPTIONS])
+PACKAGED = ("bert", "use")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.model] if n in PACKAGED else []) for n in OPTIONS])
 def test_built_in_encoder_conforms(name: str) -> None:
     def make() -> Encoder:
         return build(name, OPTIONS[name])
