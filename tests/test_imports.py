@@ -18,7 +18,7 @@ PACKAGES = ("dialogue", "encoders", "policies")
 
 # Lowest first. A module may import its own step and those below; side by side stand two towers on one ground.
 CONVERSATION = (
-    ("dialogue.catalog", "dialogue.errors", "dialogue.message", "dialogue.watch"),
+    ("dialogue.catalog", "dialogue.clock", "dialogue.errors", "dialogue.message", "dialogue.watch"),
     ("dialogue.domain", "dialogue.events", "dialogue.fold", "dialogue.reminders", "dialogue.slots"),
     ("dialogue.tracker",),
     ("dialogue.draft", "dialogue.extraction", "dialogue.responses", "dialogue.understanding"),

@@ -7,6 +7,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from dialogue.clock import SetClock
 from dialogue.errors import StarfoldError
 from dialogue.server.courier import Courier
 from dialogue.server.service import BotService
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 REMINDER_SECONDS = 2.0
 TIDY_SECONDS = 3600.0
+STEADY = 60.0  # seconds that a clock may be set by and still be believed
 DAY = 24 * 3600.0
 BATCH = 100
 
@@ -37,14 +39,21 @@ async def remind(service: BotService, courier: Courier) -> None:
 
 
 async def tidy(here: Parts) -> None:
-    """Delete conversations that rested for `retention_days`, until cancelled; for ever kept without that option."""
-    days = here.serving.retention_days
+    """Delete conversations that rested for `retention_days`, until cancelled; for ever kept without that option.
+
+    Nothing is deleted until the clock has run steadily for a while: one that is wrong must not make all look old.
+    """
+    days, clock = here.serving.retention_days, SetClock()
+    clock.moved()
     while days is not None:
+        await asyncio.sleep(TIDY_SECONDS)
+        if abs(seconds := clock.moved()) > STEADY:
+            logger.warning("the clock was set by %.0f s: old conversations stay for now", seconds)
+            continue
         try:
             await forget_old(here.service, time.time() - days * DAY)
         except StarfoldError as error:
             logger.warning("old conversations stay for now: %s", error)
-        await asyncio.sleep(TIDY_SECONDS)
 
 
 async def forget_old(service: BotService, before: float) -> int:

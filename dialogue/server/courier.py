@@ -123,6 +123,8 @@ class Courier:
             logger.warning("the mailbox cannot be reached: %s", error)
             return 0
         for letter in letters:
+            if letter.id in self._held.values():
+                continue  # a clock that was set let its lease run out
             task = asyncio.ensure_future(self._deliver(letter))
             self._held[task] = letter.id
             task.add_done_callback(self._done)

@@ -4,7 +4,8 @@ A letter is put in before the platform's delivery is acknowledged. Whoever claim
 has the bot answer it and sends the replies. The answer itself is stored with the turn (`messages`), so a letter needs
 to know only how many replies were sent: after a crash the store gives the same replies again, and sending goes on
 where it stopped. A claim is a lease in `due`: when its holder dies, others may take the letter up. Only the oldest
-letter of a conversation can be claimed, which keeps its messages in order. `due` is NULL for what was given up.
+letter of a conversation can be claimed, which keeps its messages in order. `due` is NULL for what was given up. Times
+are the database server's, so that machines need not agree on them.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from dialogue.clock import SetClock
 from dialogue.message import Message
 from dialogue.store.database import Database
 from dialogue.store.schema import addresses, conversations, mailbox, messages
 from dialogue.store.wire import check, plain_message, read_message, to_json
 
 LEASE = 10.0  # seconds a claim holds unless it is kept
-FAR = 3600.0  # no letter waits longer than this; one that seems to was written by a clock that went wrong
+FAR = 3600.0  # no letter waits longer than this
+SET_BACK = 1.0  # seconds; less is no harm
+_SERVER_TIME = sa.text("SELECT extract(epoch FROM clock_timestamp())")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class Mailbox:
         self.lease = lease
         self._database = database
         self._holder = uuid.uuid4().hex
+        self._clock = SetClock()
 
     def put(self, heard: Iterable[tuple[Message, Mapping[str, Any]]]) -> int:
         """Keep messages with their addresses, all or none; those that are known, also answered ones, are ignored.
@@ -68,18 +73,21 @@ class Mailbox:
 
     def claim(self, most: int) -> list[Letter]:
         """At most so many letters that nobody holds, each the oldest of its conversation."""
-        now = time.time()
         older = mailbox.alias()
         waits = older.c.conversation == mailbox.c.conversation, older.c.id < mailbox.c.id, older.c.due.is_not(None)
-        query = (
-            sa.select(mailbox)
-            .where(sa.or_(mailbox.c.due <= now, mailbox.c.due > now + FAR))
-            .where(~sa.exists(sa.select(older.c.id).where(*waits)))
-            .order_by(mailbox.c.id)
-            .limit(most)
-            .with_for_update(skip_locked=True, of=mailbox)
-        )
         with self._database.write() as connection:
+            now = self._now(connection)
+            if self._clock.moved(now) < -SET_BACK:
+                late = sa.update(mailbox).where(mailbox.c.due > now + self.lease)
+                connection.execute(late.values(due=now + self.lease))
+            query = (
+                sa.select(mailbox)
+                .where(sa.or_(mailbox.c.due <= now, mailbox.c.due > now + FAR))
+                .where(~sa.exists(sa.select(older.c.id).where(*waits)))
+                .order_by(mailbox.c.id)
+                .limit(most)
+                .with_for_update(skip_locked=True, of=mailbox)
+            )
             rows = connection.execute(query).all()
             if rows:
                 mine = mailbox.c.id.in_([row.id for row in rows])
@@ -89,19 +97,19 @@ class Mailbox:
 
     def keep(self, letters: Iterable[int]) -> None:
         """Hold these claims, by the letters' ids, for another lease."""
-        self._change(list(letters), due=time.time() + self.lease)
+        self._change(list(letters), self.lease)
 
     def mark_sent(self, letter: Letter, sent: int) -> bool:
         """Write down how many replies were sent. False if the claim was lost meanwhile."""
-        return self._change([letter.id], sent=sent, due=time.time() + self.lease) > 0
+        return self._change([letter.id], self.lease, sent=sent) > 0
 
     def put_off(self, letter: Letter, seconds: float, error: str) -> None:
         """Let it be claimed again after so many seconds."""
-        self._change([letter.id], due=time.time() + min(seconds, FAR), holder=None, error=error)
+        self._change([letter.id], min(seconds, FAR), holder=None, error=error)
 
     def give_up(self, letter: Letter, error: str) -> None:
         """Keep it for people to look at; the conversation goes on without it."""
-        self._change([letter.id], due=None, holder=None, error=error)
+        self._change([letter.id], None, holder=None, error=error)
 
     def remove(self, letter: Letter) -> None:
         """It is answered and all its replies are sent."""
@@ -138,12 +146,19 @@ class Mailbox:
             for row in rows
         ]
 
-    def _change(self, ids: list[int], **values: Any) -> int:
+    def _change(self, ids: list[int], wait: float | None, **values: Any) -> int:
+        """Change letters of ours: due after so many seconds, or never again. Returns how many still were ours."""
         if not ids:
             return 0
         mine = mailbox.c.id.in_(ids), mailbox.c.holder == self._holder
         with self._database.write() as connection:
-            return connection.execute(sa.update(mailbox).where(*mine).values(values)).rowcount
+            due = None if wait is None else self._now(connection) + wait
+            return connection.execute(sa.update(mailbox).where(*mine).values(due=due, **values)).rowcount
+
+    def _now(self, connection: sa.Connection) -> float:
+        if self._database.is_sqlite:
+            return time.time()
+        return float(connection.scalar(_SERVER_TIME) or 0.0)
 
 
 def _row(message: Message, address: Mapping[str, Any]) -> dict[str, Any]:

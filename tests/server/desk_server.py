@@ -1,7 +1,7 @@
 """A real server process around the desk bot: `python -m tests.server.desk_server URL PORT PLATFORM`.
 
 Its channel `post` takes deliveries `[{sender, id, text}]` and brings replies to PLATFORM by POST. The custom action
-says which message it answers; `wait` in a text makes it take a second.
+says which message it answers; `wait` in a text makes it take a second, `remind` has the bot say goodbye in an hour.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import uvicorn
 
 from dialogue.actions.base import ActionResult
 from dialogue.channels.base import Heard, Incoming, SendError
+from dialogue.events import ReminderScheduled
 from dialogue.message import Message, Reply
 from dialogue.sections import Rates, Serving
 from dialogue.server.app import create_app
@@ -43,7 +45,9 @@ class Echo(Custom):
         said = request.tracker.latest_message.text
         if "wait" in said:
             time.sleep(1)
-        return ActionResult(replies=(Reply(f"answer to {said}"),))
+        in_an_hour = datetime.now(timezone.utc) + timedelta(hours=1)
+        reminders = (ReminderScheduled(intent="bye", date_time=in_an_hour),) if "remind" in said else ()
+        return ActionResult(reminders, (Reply(f"answer to {said}"),))
 
 
 class Post:

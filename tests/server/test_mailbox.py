@@ -108,14 +108,33 @@ def test_a_claim_ends_with_its_lease_unless_it_is_kept(store):
     assert other.mark_sent(taken, 2)
 
 
-def test_a_clock_that_jumped_back_leaves_no_letter_waiting_for_long(store, monkeypatch):
-    box = Mailbox(store.database)
+def clock(monkeypatch, store):
+    """Sets the clock that the mailbox goes by, by so many seconds."""
+    truth = Mailbox._now
+
+    def set_by(seconds):
+        monkeypatch.setattr(Mailbox, "_now", lambda box, connection: truth(box, connection) + seconds)
+
+    return set_by
+
+
+def test_a_clock_that_was_days_ahead_leaves_no_letter_waiting_for_long(store, monkeypatch):
+    box, set_by = Mailbox(store.database), clock(monkeypatch, store)
     put(box, message(1))
-    now = time.time()
-    monkeypatch.setattr(module.time, "time", lambda: now + 10 * 24 * 3600)
+    set_by(10 * 24 * 3600)
     assert ids(box.claim(1)) == ["1"]
-    monkeypatch.undo()
+    set_by(0)
     assert ids(Mailbox(store.database).claim(1)) == ["1"]
+
+
+def test_a_clock_that_is_set_back_holds_a_letter_no_longer_than_a_lease(store, monkeypatch):
+    box, set_by = Mailbox(store.database, lease=0.3), clock(monkeypatch, store)
+    put(box, message(1))
+    box.put_off(box.claim(1)[0], 5, "not now")
+    set_by(-1800)
+    assert box.claim(1) == []
+    time.sleep(0.4)
+    assert ids(box.claim(1)) == ["1"]
 
 
 def test_many_claim_at_once_and_each_letter_goes_to_one(store):
