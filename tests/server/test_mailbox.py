@@ -8,7 +8,6 @@ import time
 import pytest
 
 from dialogue.message import Message, Reply
-from dialogue.store import mailbox as module
 from dialogue.store.base import Answered, StoreError
 from dialogue.store.mailbox import Mailbox
 from dialogue.store.sql import SqlTrackerStore
