@@ -18,9 +18,10 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from dialogue.channels.base import RefusedError
 from dialogue.channels.jsonl import dumps
-from dialogue.errors import StarfoldError
+from dialogue.errors import StarfoldError, StoreError
 from dialogue.message import Message
 from dialogue.server.conversations_api import heard, rated
+from dialogue.server.feed import POLL
 from dialogue.server.parts import Parts
 from dialogue.server.replies import told
 from dialogue.server.shapes import FeedbackRequest, Name, Text
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 HELLO_SECONDS = 10.0
 IDLE_SECONDS = 120.0  # without a frame, not even a ping, the client is gone
-REFUSED, TOO_LARGE = 4401, 1009
+REFUSED, TOO_LARGE, LATER = 4401, 1009, 1013
 router = APIRouter()
 
 
@@ -70,7 +71,12 @@ async def converse(socket: WebSocket) -> None:
             await socket.send_text(dumps({"type": "error", "message": sentence, "retry": False}))
             await socket.close(REFUSED, sentence[:100])
             return
-        await _Connection(socket, here, conversation, hello.after).run()
+        connection = _Connection(socket, here, conversation, hello.after)
+        try:
+            await connection.run()
+        except StarfoldError as error:
+            await connection.tell(error)
+            await socket.close(LATER, "try again")
 
 
 class _Connection:
@@ -123,15 +129,15 @@ class _Connection:
         except (ValueError, KeyError, TypeError) as error:
             sentence = "not a frame that was expected" if isinstance(error, ValidationError) else str(error)
             await self._send(type="error", message=sentence, retry=False, **_id_of(frame))
-        except RefusedError as error:
-            await self._send(type="error", message=str(error), retry=False)
+        except StarfoldError as error:
+            await self.tell(error)
 
     async def _begin(self, said: Said) -> None:
         """Take a message: messages get into their conversation's queue in the order of their frames."""
         try:
             message = await heard(self._here, self._conversation, said.text, said.id, dict(said.metadata))
         except StarfoldError as error:
-            await self._tell(error, said.id)
+            await self.tell(error, message_id=said.id)
             return
         await self._send(type="typing", message_id=said.id)
         task = asyncio.ensure_future(self._turn(message))
@@ -143,22 +149,35 @@ class _Connection:
             try:
                 await self._here.service.handle(message, patience=self._here.serving.patience)
             except Exception as error:  # whatever it is, the client is told that there will be no answer
-                await self._tell(error, message.id)
+                await self.tell(error, message_id=message.id)
                 return
-            await self._pump()
+            try:
+                await self._pump()
+            except StoreError as error:
+                await self.tell(error, message_id=message.id)
+                return
             await self._send(type="done", message_id=message.id, last=self._position)
 
-    async def _tell(self, error: Exception, message_id: str) -> None:
+    async def tell(self, error: Exception, **more: str) -> None:
+        """Send what went wrong; `more` says which message it is about."""
         status, sentence, retry_after = told(error)
         if status == 500:
             logger.error("a message could not be answered", exc_info=error)
-        await self._send(type="error", message=sentence, message_id=message_id, retry=retry_after is not None)
+        await self._send(type="error", message=sentence, retry=retry_after is not None, **more)
 
     async def _watch(self) -> None:
-        """Send what anybody adds to the conversation."""
+        """Send what anybody adds to the conversation; a store that is gone for a while is waited for."""
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):
             async for _ in self._here.service.feed.watch(self._conversation):
-                await self._pump()
+                while not await self._pumped():
+                    await asyncio.sleep(POLL)
+
+    async def _pumped(self) -> bool:
+        try:
+            await self._pump()
+        except StoreError:
+            return False
+        return True
 
     async def _pump(self) -> None:
         """Send every item the client has not seen, in order, each once."""

@@ -64,9 +64,9 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            raise StoreError(f"store {self.name}: {_sentence(error.orig)}") from error
+            raise StoreError(f"store {self.name}: {sentence(error.orig)}") from error
         except (SQLAlchemyError, sqlite3.Error) as error:
-            raise StoreError(f"store {self.name}: {_sentence(error)}") from error
+            raise StoreError(f"store {self.name}: {sentence(error)}") from error
 
     def use_wal(self) -> None:
         """Switch an SQLite file to WAL mode, which it then keeps. Nobody else may be opening it."""
@@ -135,6 +135,7 @@ def _on_begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _sentence(error: BaseException | None) -> str:
+def sentence(error: BaseException | None) -> str:
+    """The first line of an error of the driver."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__

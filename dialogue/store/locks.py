@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from dialogue.errors import StoreError
-from dialogue.store.database import Database
+from dialogue.store.database import Database, sentence
 
 logger = logging.getLogger(__name__)
 
@@ -113,9 +113,9 @@ def _busy(name: str, seconds: float) -> StoreError:
 def _release(connection: sa.Connection, name: str) -> None:
     try:
         connection.close()
-    except DBAPIError:
+    except DBAPIError as error:
         # The server dropped the connection, and with it the lock. What was appended is numbered, so it is in order.
-        logger.warning("the lock of %s was lost before its turn ended", name, exc_info=True)
+        logger.warning("the lock of %s was lost before its turn ended: %s", name, sentence(error.orig))
 
 
 def _try_lock(path: Path) -> BinaryIO | None:
