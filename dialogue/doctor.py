@@ -1,4 +1,4 @@
-"""Whether a bot can run here: Python, packages, pretrained models, project, store, trained model, threads."""
+"""Whether a bot can run here: Python, packages, pretrained models, project, store, model, servers, threads."""
 
 from __future__ import annotations
 
@@ -123,6 +123,7 @@ def project_checks(project: Path) -> Iterator[Check]:
     """The bot itself: its configuration, its store, its model. Without a configuration there is nothing more to see."""
     from dialogue.config import load_config
     from dialogue.project import is_fresh
+    from dialogue.reach import servers
 
     try:
         config = load_config(project)
@@ -132,6 +133,7 @@ def project_checks(project: Path) -> Iterator[Check]:
     yield Check(config.file.name, State.OK, config.name + (", a Rasa project" if config.rows else ""))
     yield store(config.store_url)
     yield model(project, is_fresh)
+    yield from servers(config)
 
 
 def model(project: Path, is_fresh: Callable[[Path], bool]) -> Check:

@@ -42,7 +42,7 @@ LEARNING = (
     ("dialogue.assembly",),
     ("dialogue.project",),
     (
-        *("dialogue.console", "dialogue.doctor", "dialogue.scaffold", "dialogue.training.evaluate"),
+        *("dialogue.console", "dialogue.doctor", "dialogue.reach", "dialogue.scaffold", "dialogue.training.evaluate"),
         *("dialogue.e2e", "dialogue.graph", "dialogue.graph_page", "dialogue.interactive", "dialogue.story_tests"),
         "dialogue.learning",
     ),

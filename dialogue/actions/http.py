@@ -136,13 +136,27 @@ class JsonServer:
         except httpx.ConnectError as problem:
             raise ActionError(f"{self.name} cannot be reached: {problem}") from problem
 
-    def _send(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def get(self, beside: str = "") -> Answer:
+        """The answer to a GET, whatever its status: of the URL, or of a page `beside` it. Tried once.
+
+        Raises:
+            ActionError: if no whole answer came in time.
+        """
+        url = self._url.join(beside).copy_merge_params(self._url.params) if beside else self._url
+        try:
+            return self._send(b"", {}, "GET", url)
+        except httpx.ConnectError as problem:
+            raise ActionError(f"{self.name} cannot be reached: {problem}") from problem
+
+    def _send(
+        self, body: bytes, headers: Mapping[str, str], method: str = "POST", url: httpx.URL | None = None
+    ) -> Answer:
         """One try. Raises `httpx.ConnectError` if nothing was sent, `ActionError` for all else."""
         limit = self._endpoint.timeout
         deadline = time.monotonic() + self._endpoint.connect_timeout + limit
         received = bytearray()
         try:
-            with self._client.stream("POST", self._url, content=body, headers=headers) as response:
+            with self._client.stream(method, url or self._url, content=body, headers=headers) as response:
                 for chunk in response.iter_bytes():
                     received += chunk
                     if len(received) > LARGEST:

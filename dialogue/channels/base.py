@@ -127,6 +127,19 @@ class Registers(Protocol):
         ...
 
 
+@runtime_checkable
+class Introduces(Protocol):
+    """A channel whose platform tells who it takes the bot for, which proves address and credentials."""
+
+    async def introduce(self, client: httpx.AsyncClient) -> str:
+        """The bot's name or number there. Changes nothing.
+
+        Raises:
+            SendError: if the platform cannot be reached or refuses the credentials.
+        """
+        ...
+
+
 Take: TypeAlias = Callable[[Incoming], Awaitable[None]]
 
 

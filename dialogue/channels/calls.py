@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from dialogue.channels.base import SendError
+from dialogue.channels.base import Introduces, SendError
 from dialogue.channels.payload import at
 
 if TYPE_CHECKING:
@@ -65,6 +65,17 @@ async def call(
     if passing or answer.status_code == 429 or answer.status_code >= 500:
         raise SendError(message, pause(answer.headers.get("retry-after"), at(said, "parameters", "retry_after")))
     raise SendError(message, None)
+
+
+async def introduced(channel: Introduces, seconds: float) -> str:
+    """Who the channel's platform takes the bot for, asked once. Raises `SendError` if it does not say in time."""
+    import httpx
+
+    try:
+        async with httpx.AsyncClient(timeout=seconds) as client:
+            return await asyncio.wait_for(channel.introduce(client), seconds)
+    except asyncio.TimeoutError as problem:
+        raise SendError(f"no answer within {seconds:g} s", PAUSE) from problem
 
 
 def pause(*hints: object) -> float:

@@ -89,6 +89,13 @@ class Discord:
         found = self._heard(body)
         return Incoming(found, _answer(DEFERRED) if found else _answer(MESSAGE, content="…", flags=EPHEMERAL))
 
+    async def introduce(self, client: httpx.AsyncClient) -> str:
+        """See `Introduces.introduce`."""
+        if self._token is None:
+            return f"{self._id}, unproved without a token"
+        headers = {"Authorization": f"Bot {self._token}"}
+        return text_at(await call(client, "Discord", "GET", f"{self._base}/users/@me", headers=headers), "username")
+
     async def send(self, reply: Reply, address: Address, client: httpx.AsyncClient) -> None:
         """See `Channel.send`."""
         url = f"{self._base}/webhooks/{self._id}/{address['token']}"

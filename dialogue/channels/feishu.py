@@ -70,6 +70,11 @@ class Feishu:
             return self._challenge(sealed)
         return Incoming(self._heard(body), _json({}))
 
+    async def introduce(self, client: httpx.AsyncClient) -> str:
+        """See `Introduces.introduce`."""
+        await self._access.get(client)
+        return self._id
+
     async def send(self, reply: Reply, address: Address, client: httpx.AsyncClient) -> None:
         """See `Channel.send`."""
         url = f"{self._base}/open-apis/im/v1/messages"

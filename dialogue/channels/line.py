@@ -55,6 +55,12 @@ class Line:
             fields = {"to": address["to"], "messages": [_rendered(piece)]}
             await call(client, "LINE", "POST", self._url, json=fields, headers=headers)
 
+    async def introduce(self, client: httpx.AsyncClient) -> str:
+        """See `Introduces.introduce`."""
+        headers = {"Authorization": f"Bearer {self._token}"}
+        said = await call(client, "LINE", "GET", f"{self._url.removesuffix('message/push')}info", headers=headers)
+        return text_at(said, "displayName")
+
     def _heard(self, event: Any) -> tuple[Heard, ...]:
         """What was said, or the button that was pressed. In a group everyone has a conversation of their own."""
         source, user = at(event, "source"), text_at(event, "source", "userId")

@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 Security: TypeAlias = Literal["tls", "starttls", "none"]
 TIMEOUT = 60.0  # seconds
+QUICK = 3.0  # seconds, when only asked whether it is there
 LARGEST = 2**20  # bytes of a letter
 
 
@@ -102,6 +103,16 @@ class Mail:
             raise SendError(f"the letter cannot be written: {problem}", None) from problem
         await asyncio.to_thread(self._post, mail)
 
+    async def introduce(self, client: httpx.AsyncClient) -> str:
+        """See `Introduces.introduce`."""
+        try:
+            await asyncio.to_thread(self._log_in)
+        except StarfoldError as problem:
+            raise SendError(str(problem), None) from problem
+        except (OSError, imaplib.IMAP4.error, smtplib.SMTPException) as problem:
+            raise SendError(f"a mail server does not answer: {problem}", PAUSE) from problem
+        return self._address
+
     def _heard(self, raw: bytes) -> tuple[Heard, ...]:
         letter = read_letter(raw)
         if letter is None or letter.sender == self._address.lower():
@@ -110,15 +121,19 @@ class Mail:
         known = {"subject": letter.subject, "user_id": letter.sender}
         return heard(self.name, letter.sender, letter.number, letter.text, address, known)
 
+    def _log_in(self) -> None:
+        with self._mailbox(QUICK), self._outgoing(QUICK):
+            pass
+
     @contextmanager
-    def _mailbox(self) -> Iterator[imaplib.IMAP4]:
+    def _mailbox(self, timeout: float = TIMEOUT) -> Iterator[imaplib.IMAP4]:
         host, port = self._imap
         context = ssl.create_default_context()
         server: imaplib.IMAP4
         if self._security == "tls":
-            server = imaplib.IMAP4_SSL(host, port, ssl_context=context, timeout=TIMEOUT)
+            server = imaplib.IMAP4_SSL(host, port, ssl_context=context, timeout=timeout)
         else:
-            server = imaplib.IMAP4(host, port, timeout=TIMEOUT)
+            server = imaplib.IMAP4(host, port, timeout=timeout)
         with server:
             if self._security == "starttls":
                 server.starttls(context)
@@ -145,19 +160,24 @@ class Mail:
         with self._mailbox() as server:
             server.uid("STORE", number, "+FLAGS", r"(\Seen)")
 
-    def _post(self, mail: EmailMessage) -> None:
+    @contextmanager
+    def _outgoing(self, timeout: float = TIMEOUT) -> Iterator[smtplib.SMTP]:
         host, port = self._smtp
         context = ssl.create_default_context()
+        with (
+            smtplib.SMTP_SSL(host, port, timeout=timeout, context=context)
+            if self._security == "tls"
+            else smtplib.SMTP(host, port, timeout=timeout)
+        ) as server:
+            if self._security == "starttls":
+                server.starttls(context=context)
+            if self._security != "none" or server.has_extn("auth"):
+                server.login(*self._login)
+            yield server
+
+    def _post(self, mail: EmailMessage) -> None:
         try:
-            with (
-                smtplib.SMTP_SSL(host, port, timeout=TIMEOUT, context=context)
-                if self._security == "tls"
-                else smtplib.SMTP(host, port, timeout=TIMEOUT)
-            ) as server:
-                if self._security == "starttls":
-                    server.starttls(context=context)
-                if self._security != "none" or server.has_extn("auth"):
-                    server.login(*self._login)
+            with self._outgoing() as server:
                 server.send_message(mail)
         except smtplib.SMTPRecipientsRefused as problem:
             passing = all(400 <= code < 500 for code, _ in problem.recipients.values())

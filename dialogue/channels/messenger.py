@@ -53,6 +53,10 @@ class Messenger:
             tuple(one for entry in entries for event in list_at(entry, "messaging") for one in self._heard(event))
         )
 
+    async def introduce(self, client: httpx.AsyncClient) -> str:
+        """See `Introduces.introduce`."""
+        return text_at(await meta.get(client, "Messenger", self._url.removesuffix("/messages"), self._token), "name")
+
     async def send(self, reply: Reply, address: Address, client: httpx.AsyncClient) -> None:
         """See `Channel.send`."""
         for piece in pieces(reply, self.look):

@@ -43,6 +43,11 @@ def verify(delivery: Delivery, app_secret: str) -> None:
         raise RefusedError("Meta: the signature is missing or wrong")
 
 
+async def get(client: httpx.AsyncClient, platform: str, url: str, token: str) -> Any:
+    """What the Graph API says of something. Raises `SendError` if it says nothing."""
+    return await call(client, platform, "GET", url, headers={"Authorization": f"Bearer {token}"}, judge=_judge)
+
+
 async def post(client: httpx.AsyncClient, platform: str, url: str, token: str, fields: dict[str, Any]) -> None:
     """Send something by the Graph API.
 

@@ -72,6 +72,12 @@ class Slack:
             url = f"{self._base}/chat.postMessage"
             await call(client, "Slack", "POST", url, json=fields, headers=headers, judge=_judge)
 
+    async def introduce(self, client: httpx.AsyncClient) -> str:
+        """See `Introduces.introduce`."""
+        headers = {"Authorization": f"Bearer {self._token}"}
+        said = await call(client, "Slack", "POST", f"{self._base}/auth.test", headers=headers, judge=_judge)
+        return f"{text_at(said, 'user')} in {text_at(said, 'team')}"
+
     def _verify(self, delivery: Delivery) -> None:
         timestamp = delivery.headers.get("x-slack-request-timestamp", "")
         signed = b"v0:" + timestamp.encode() + b":" + delivery.body

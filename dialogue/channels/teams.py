@@ -89,6 +89,11 @@ class Teams:
         check_address(service, self._hosts, "Teams")
         return Incoming(self._heard(activity, service.rstrip("/")))
 
+    async def introduce(self, client: httpx.AsyncClient) -> str:
+        """See `Introduces.introduce`."""
+        await self._access.get(client)
+        return self._id
+
     async def send(self, reply: Reply, address: Address, client: httpx.AsyncClient) -> None:
         """See `Channel.send`."""
         try:

@@ -46,6 +46,10 @@ class _Telegram:
             method, fields = _rendered(piece)
             await self._call(client, method, {"chat_id": address["chat"], **thread, **fields})
 
+    async def introduce(self, client: httpx.AsyncClient) -> str:
+        """See `Introduces.introduce`."""
+        return text_at(await self._call(client, "getMe", {}), "result", "username")
+
     async def _call(self, client: httpx.AsyncClient, method: str, fields: Mapping[str, Any], **options: Any) -> Any:
         return await call(client, "Telegram", "POST", f"{self._base}/{method}", json=dict(fields), **options)
 

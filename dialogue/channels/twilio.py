@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 from dialogue.channels.base import Address, Delivery, Incoming, RefusedError, Response
 from dialogue.channels.calls import call
 from dialogue.channels.degrade import LOOKS, pieces
-from dialogue.channels.payload import heard, read_form, same
+from dialogue.channels.payload import heard, read_form, same, text_at
 from dialogue.message import Reply
 
 if TYPE_CHECKING:
@@ -79,6 +79,11 @@ class Twilio:
         for piece in pieces(reply, self.look):
             said = {"Body": piece.text} if piece.image is None else {"MediaUrl": piece.image}
             await call(client, "Twilio", "POST", self._url, data={**where, **said}, auth=self._auth)
+
+    async def introduce(self, client: httpx.AsyncClient) -> str:
+        """See `Introduces.introduce`."""
+        account = self._url.removesuffix("/Messages.json") + ".json"
+        return text_at(await call(client, "Twilio", "GET", account, auth=self._auth), "friendly_name")
 
     def _verify(self, delivery: Delivery, fields: Mapping[str, str]) -> None:
         given = delivery.headers.get("x-twilio-signature", "")

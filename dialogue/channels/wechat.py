@@ -71,6 +71,11 @@ class WeChat:
         found = heard(self.name, user, number, text, {"to": user}, {"user_id": user})
         return Incoming(found, Response(body=b"success"))
 
+    async def introduce(self, client: httpx.AsyncClient) -> str:
+        """See `Introduces.introduce`."""
+        await self._access.get(client)
+        return self._id
+
     async def send(self, reply: Reply, address: Address, client: httpx.AsyncClient) -> None:
         """See `Channel.send`."""
         for piece in pieces(reply, self.look):

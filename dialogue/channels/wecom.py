@@ -66,6 +66,11 @@ class WeCom:
         number = message.get("MsgId") or f"{user}-{message.get('CreateTime', '')}"
         return Incoming(heard(self.name, user, number, text, {"to": user}, {"user_id": user}))
 
+    async def introduce(self, client: httpx.AsyncClient) -> str:
+        """See `Introduces.introduce`."""
+        await self._access.get(client)
+        return self._id
+
     async def send(self, reply: Reply, address: Address, client: httpx.AsyncClient) -> None:
         """See `Channel.send`."""
         url = f"{self._base}/cgi-bin/message/send"

@@ -64,6 +64,11 @@ class WhatsApp:
             tuple(one for value in mine for message in list_at(value, "messages") for one in self._heard(message))
         )
 
+    async def introduce(self, client: httpx.AsyncClient) -> str:
+        """See `Introduces.introduce`."""
+        said = await meta.get(client, "WhatsApp", self._url.removesuffix("/messages"), self._token)
+        return text_at(said, "display_phone_number")
+
     async def send(self, reply: Reply, address: Address, client: httpx.AsyncClient) -> None:
         """See `Channel.send`."""
         where = {"messaging_product": "whatsapp", "recipient_type": "individual", "to": address["to"]}

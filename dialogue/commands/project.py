@@ -83,7 +83,7 @@ def visualize(
 
 
 def doctor(project: Project = HERE) -> None:
-    """Check that a bot can run here: packages, weights, store, model."""
+    """Check that a bot can run here: packages, weights, store, model, and the servers it needs."""
     from dialogue.console import console
     from dialogue.doctor import State, examine, line
 

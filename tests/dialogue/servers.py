@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -49,7 +50,11 @@ def action_server(module: str, *folders: Path) -> Iterator[tuple[str, subprocess
         yield f"http://127.0.0.1:{port}/webhook", process
     finally:
         process.terminate()
-        process.communicate(timeout=PATIENCE)
+        try:
+            process.communicate(timeout=5)
+        except subprocess.TimeoutExpired:  # told so soon after its start it may not listen
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate(timeout=PATIENCE)
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
