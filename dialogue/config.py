@@ -283,18 +283,33 @@ def load_config(project: Path) -> Config:
     Raises:
         ProjectError: with every problem found, each with its place.
     """
+    config, problems = read_config(project)
+    if any(problem.is_error for problem in problems):
+        raise ProjectError(problems)
+    return config
+
+
+def read_config(project: Path) -> tuple[Config, list[Problem]]:
+    """As `load_config`, and what is wrong beside it: a section that is, is as if it were not there.
+
+    Raises:
+        ProjectError: if nothing of it can be read.
+    """
     report = Report()
     tree, rows = _read(project, report)
+    values = plain(tree)
     try:
-        config = Config.model_validate(plain(tree))
+        config = Config.model_validate(values)
     except ValidationError as cause:
         report.extend(schema_problems(cause, tree, Config))
-        raise ProjectError(report.problems) from cause
+        wrong = {found["loc"][:1] for found in cause.errors()}
+        try:
+            config = Config.model_validate({key: value for key, value in values.items() if (key,) not in wrong})
+        except ValidationError:
+            raise ProjectError(report.problems) from cause
     config._project, config._tree, config._rows = project, tree, rows
-    for problem in _missing_files(config):
-        report.problems.append(problem)
-    report.raise_errors()
-    return config
+    report.extend(_missing_files(config))
+    return config, report.problems
 
 
 def has_config(project: Path) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 
-from dialogue.config import Config, load_config
+from dialogue.config import Config, read_config
 from dialogue.domain import AUTOMATIC_SLOTS, DEFAULT_ACTIONS, DEFAULT_INTENTS, Domain
 from dialogue.errors import Problem, ProjectError, Where, error, in_order, suggestion, warning
 from dialogue.plugins import check_parts
@@ -27,11 +27,12 @@ PLACEHOLDER = re.compile(r"(?<!\{)\{([A-Za-z_][\w.-]*)\}(?!\})")
 def validate_project(project: Path) -> tuple[Problem, ...]:
     """Read a project's configuration and data and check them. Nothing is raised for what is wrong with them."""
     try:
-        config = load_config(project)
+        config, problems = read_config(project)
     except ProjectError as unreadable:
         return unreadable.problems
-    _, problems = check(config)
-    return in_order([*problems, *check_parts(config)])
+    # By half of a configuration much of the data would seem wrong.
+    data = () if any(problem.is_error for problem in problems) else check(config)[1]
+    return in_order([*problems, *data, *check_parts(config)])
 
 
 def check(config: Config) -> tuple[TrainingData, tuple[Problem, ...]]:

@@ -179,3 +179,27 @@ def test_a_whole_project(tmp_path: Path) -> None:
     assert any("action 'utter_by' is not in the domain" in line for line in lines)
     (tmp_path / "bot.yml").write_text("name: [\n", encoding="utf-8")
     assert "not valid YAML" in str(validate_project(tmp_path)[0])
+
+
+def test_mistakes_of_every_kind_in_the_configuration_are_listed_at_once(tmp_path: Path) -> None:
+    written = """\
+server: {prot: 80}
+duckling: {locale: en}
+nmae: Nova
+channels:
+  telegrm: {token: t}
+  slack: {token: t}
+policies: [ruels, memory]
+data: [nowhere]
+"""
+    (tmp_path / "bot.yml").write_text(written, encoding="utf-8")
+    lines = [str(problem).replace(f"{tmp_path}/", "").partition(": ") for problem in validate_project(tmp_path)]
+    found = {place: said for place, _, said in lines}
+    assert "did you mean 'port'?" in found["bot.yml:1:10"]
+    assert "expected a url" in found["bot.yml:2:11"]
+    assert "did you mean 'name'?" in found["bot.yml:3:1"]
+    assert "did you mean 'telegram'?" in found["bot.yml:5:3"]
+    assert "signing_secret" in found["bot.yml:6:3"]
+    assert "did you mean 'rules'?" in found["bot.yml:7:12"]
+    assert "there is no file or folder" in found["bot.yml:8:8"]
+    assert len(lines) == 7
