@@ -1,6 +1,7 @@
 """A pipe as a channel: one message a line in, one JSON object a line out, UTF-8 whatever the locale says.
 
-A blank line is a message like any other. A line that is not UTF-8 is answered with `{"text", "error"}` and the next
+A line out answers a line in and nothing else: reminders wait for a chat on a terminal or a server. A blank line is a
+message like any other. A line that is not UTF-8 is answered with `{"text", "error"}` and the next
 one is read.
 """
 

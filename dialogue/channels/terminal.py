@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import get_app
+from prompt_toolkit.application import get_app, run_in_terminal
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 PROMPT: StyleAndTextTuples = [("bold", "you › ")]
 MENU_LINES = 6
+REMINDER_SECONDS = 1.0
 
 
 class TerminalChat:
@@ -76,6 +80,8 @@ class TerminalChat:
         self._completer = ChatCompleter(self.intents)
         self._buttons: tuple[Button, ...] = ()
         self._lines: list[str] = []
+        self._due: list[TurnResult] = []
+        self._asking = threading.Lock()
 
     def run(self) -> None:
         """Talk until the user leaves. Ctrl-C clears the line or interrupts the turn, Ctrl-D ends the chat."""
@@ -83,12 +89,14 @@ class TerminalChat:
         while not self.done:
             self.remind()
             try:
-                line = self.session.prompt(PROMPT, completer=self._completer)
+                line = self.session.prompt(PROMPT, completer=self._completer, pre_run=self._watch)
             except KeyboardInterrupt:
                 continue
             except EOFError:
                 return
             try:
+                with self._asking:  # what came due before the line was sent is said before it is answered
+                    self._speak()
                 self.take(line)
             except KeyboardInterrupt:
                 self.complain("interrupted")
@@ -123,13 +131,10 @@ class TerminalChat:
     def remind(self) -> None:
         """Show what the bot says of its own accord because a reminder came due."""
         try:
-            turns = self.bot.due(sender=self.sender)
+            self._collect()
         except StarfoldError as error:
-            return self.complain(str(error))
-        for turn in turns:
-            self.turn = turn
-            self._show(turn, said=None)
-        return None
+            self.complain(str(error))
+        self._speak()
 
     def forget(self) -> None:
         """Drop what belongs to the conversation so far."""
@@ -147,6 +152,27 @@ class TerminalChat:
     def complain(self, text: str) -> None:
         """A line that says what cannot be done."""
         self.console.print(explain.plain(text, "red"))
+
+    def _watch(self) -> None:
+        get_app().create_background_task(self._interrupt())
+
+    async def _interrupt(self) -> None:
+        """As long as the prompt waits, say above it what comes due."""
+        while True:
+            await asyncio.sleep(REMINDER_SECONDS)
+            with contextlib.suppress(StarfoldError):  # the next prompt tells of it
+                await asyncio.to_thread(self._collect)
+            if self._due:
+                await run_in_terminal(self._speak)
+
+    def _collect(self) -> None:
+        with self._asking:
+            self._due += self.bot.due(sender=self.sender)
+
+    def _speak(self) -> None:
+        while self._due:
+            self.turn = self._due.pop(0)
+            self._show(self.turn, said=None)
 
     def _show(self, turn: TurnResult, *, said: str | None) -> None:
         self._lines += [] if said is None else [f"you: {said}"]

@@ -1,5 +1,7 @@
 import io
 import re
+import threading
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -13,7 +15,7 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from rich.console import Console
 
-from dialogue.channels import explain
+from dialogue.channels import explain, terminal
 from dialogue.channels.slash import ChatCompleter
 from dialogue.channels.terminal import TerminalChat, line_editor
 from dialogue.errors import StoreError
@@ -79,6 +81,63 @@ def test_a_reminder_that_came_due_is_shown_before_the_next_prompt(tmp_path):
         chat.done = False
         chat.bot.due = gone
         assert "the store is gone" in typed(QUIT)
+
+
+def test_a_reminder_speaks_while_the_user_is_typing(tmp_path, monkeypatch):
+    """Once, above the line that is being typed, which is neither lost nor sent."""
+    monkeypatch.setattr(terminal, "REMINDER_SECONDS", 0.02)
+    with chatting(tmp_path) as (chat, _):
+        shown = chat.console.file
+
+        def person():
+            for text, awaited in (("hel", "water the plants"), ("lo\r", "you said hello"), ("", "feed the cat")):
+                keyboard_of(chat).send_text(text)
+                chat.bot.reminders = [] if awaited == "you said hello" else [awaited]
+                until = time.monotonic() + 10
+                while awaited not in shown.getvalue() and time.monotonic() < until:
+                    time.sleep(0.01)
+            keyboard_of(chat).send_text("\x04")
+
+        typing = threading.Thread(target=person)
+        typing.start()
+        chat.run()
+        typing.join()
+        said = [line for line in shown.getvalue().splitlines() if line.startswith("Nova")]
+        assert said == [f"Nova › you said {text}" for text in ("water the plants", "hello", "feed the cat")]
+        assert chat.turn.message.text == "feed the cat", "/why explains it"
+        assert chat.transcript().splitlines()[0] == "Nova: you said water the plants"
+
+
+def keyboard_of(chat):
+    return chat.session.app.input
+
+
+def test_what_came_due_before_the_line_was_sent_is_said_before_its_answer(tmp_path, monkeypatch):
+    """Also when its turn still runs as the line is sent."""
+    monkeypatch.setattr(terminal, "REMINDER_SECONDS", 0.02)
+
+    class SlowBot(FakeBot):
+        def due(self, *, sender):
+            if threading.current_thread() is threading.main_thread():
+                return []
+            begun.set()
+            time.sleep(0.2)
+            return super().due(sender=sender)
+
+    begun, bot = threading.Event(), SlowBot()
+    bot.reminders = ["water the plants"]
+    with chatting(tmp_path, bot) as (chat, typed):
+
+        def person():
+            assert begun.wait(10)
+            keyboard_of(chat).send_text("hello\r" + QUIT)
+
+        typing = threading.Thread(target=person)
+        typing.start()
+        shown = typed("")
+        typing.join()
+    assert shown.index("you said water the plants") < shown.index("you said hello")
+    assert [message.text for message in bot.heard] == ["water the plants", "hello"]
 
 
 def test_control_d_ends_the_chat(tmp_path):
