@@ -17,7 +17,10 @@ from weakref import WeakValueDictionary
 
 import jwt
 import socketio
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Message as ASGIMessage
 
+from dialogue.actions.texts import text_for
 from dialogue.channels.rasa import SocketIO
 from dialogue.errors import StarfoldError
 from dialogue.message import Message, Reply
@@ -68,7 +71,7 @@ class SocketChannel:
             (options.user_message_evt, self._hear),
         ):
             self._server.on(event, handler, namespace=self._space)
-        self.app = socketio.ASGIApp(self._server, socketio_path=self.path)
+        self.app = _lowered(socketio.ASGIApp(self._server, socketio_path=self.path))
 
     async def say(self, conversation: str, reply: Reply) -> None:
         """Bring a reply to every socket of a conversation."""
@@ -121,6 +124,9 @@ class SocketChannel:
             status, sentence, _ = told(error)
             if status == 500:
                 logger.exception("a message could not be answered")
+            if status >= 500:  # web widgets ask for no acknowledgement, so their users would wait in vain
+                language = self._parts.service.bot.language
+                await self.say(message.sender, Reply(text_for("utter_error", message.text, language)))
             return {"error": sentence}
         for reply in turn.replies:
             await self.say(message.sender, reply)
@@ -159,6 +165,21 @@ def payloads(reply: Reply) -> Iterator[Any]:
         yield {"attachment": reply.attachment}
     if reply.custom is not None:
         yield dict(reply.custom)
+
+
+def _lowered(app: ASGIApp) -> ASGIApp:
+    """An app with its headers' names in lower case, as ASGI has them: else CORS headers would be there twice."""
+
+    async def run(scope: Scope, receive: Receive, send: Send) -> None:
+        async def lowered(message: ASGIMessage) -> None:
+            if "headers" in message:
+                headers = [(name.lower(), value) for name, value in message["headers"]]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await app(scope, receive, lowered)
+
+    return run
 
 
 def _permits(origins: Origins) -> Callable[[str | None, Mapping[str, Any]], bool]:

@@ -22,12 +22,14 @@ import uvicorn
 
 from dialogue.actions.base import ActionResult
 from dialogue.channels.base import Heard, Incoming, SendError
+from dialogue.channels.rasa import SocketIO
 from dialogue.events import ReminderScheduled
 from dialogue.message import Message, Reply
 from dialogue.sections import Rates, Serving
 from dialogue.server.app import create_app
 from dialogue.server.auth import Authority
 from dialogue.server.logs import log_json
+from dialogue.server.rasa_mount import RasaOptions
 from dialogue.store.sql import SqlTrackerStore
 from tests.dialogue.desk import Custom, make_bot
 from tests.dialogue.servers import free_port
@@ -81,6 +83,7 @@ def main(url: str, port: str, platform: str) -> None:
         Serving(rates=Rates(sender=None, address=None, key=None)),
         Authority([TOKEN], visitor_secret=VISITOR_SECRET),
         channels=[Post(platform)],
+        rasa=RasaOptions(socketio=SocketIO(session_persistence=True)),
     )
     uvicorn.run(app, port=int(port), log_config=None, access_log=False, timeout_graceful_shutdown=20)
 

@@ -13,6 +13,7 @@ import time
 
 import httpx
 import pytest
+import socketio
 import websockets
 
 from dialogue.events import UserUttered
@@ -151,6 +152,33 @@ def test_a_turn_that_cannot_be_stored_is_told_to_the_socket_and_answered_when_th
         "Shall I book?",
     ]
     assert turns(url, "ann") == ["weather wait"]
+
+
+def test_a_widget_of_rasa_is_told_that_something_went_wrong(disk):
+    """It asks for no acknowledgement, and its user would wait in vain."""
+    url = f"sqlite:///{disk / 'bot.db'}"
+
+    async def talk(server):
+        heard = asyncio.Queue()
+        client = socketio.AsyncClient(reconnection=False)
+        client.on("bot_uttered", heard.put)
+        await client.connect(server.base)
+        await client.emit("session_request", {"session_id": "ann"})
+        message = {"message": "greet", "session_id": "ann"}
+        ballast = fill(disk)
+        await client.emit("user_uttered", message)
+        said = [await asyncio.wait_for(heard.get(), 60)]
+        ballast.unlink()
+        await client.emit("user_uttered", message)
+        said.append(await asyncio.wait_for(heard.get(), 60))
+        await client.disconnect()
+        return said
+
+    with desk(url) as server:
+        apology, answer = asyncio.run(talk(server))
+    assert apology == {"text": "Sorry, something went wrong on my side. Please try again later."}
+    assert answer == {"text": "Hello!"}
+    assert turns(url, "ann") == ["greet"]
 
 
 def test_letters_wait_for_room_and_are_answered_once(disk):
