@@ -19,7 +19,14 @@ from dialogue.errors import MissingExtraError, StoreError
 
 _DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 _BUSY_MS = 30_000
-_CONNECT_SECONDS = 10
+# Without them a turn waits for ever for a server whose machine is gone, or a quarter of an hour; with them 20 seconds.
+_LIBPQ = {
+    "connect_timeout": 10,  # seconds
+    "tcp_user_timeout": 20_000,  # milliseconds
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
 _WRITES = "starfold_writes"
 
 
@@ -108,7 +115,7 @@ def _file(url: URL) -> Path | None:
 
 def _engine(url: URL, file: Path | None, connections: int) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
-        arguments = {} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_SECONDS}
+        arguments = {name: value for name, value in _LIBPQ.items() if name not in url.query}
         return sa.create_engine(
             url, connect_args=arguments, pool_pre_ping=True, pool_size=5, max_overflow=max(0, connections - 5)
         )

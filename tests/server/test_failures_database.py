@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -20,6 +20,7 @@ import pytest
 import websockets
 
 from dialogue.events import UserUttered
+from dialogue.store.database import Database
 from dialogue.store.sql import SqlTrackerStore
 from tests.dialogue.servers import FakeServer, free_port
 from tests.server.desk_server import desk
@@ -247,6 +248,14 @@ def test_two_servers_over_a_database_that_goes_twice_lose_double_and_reorder_not
         for via in ("api", "post"):
             assert [text for text in texts if text.endswith(via)] == [f"weather {n} {via}" for n in range(MESSAGES)]
         assert len(texts) == 2 * MESSAGES
+
+
+def test_a_machine_that_is_gone_is_given_up(cluster):
+    """With the cable out a query ends after 20 seconds by these options; without, it had not after 75."""
+    with closing(Database(f"{cluster.url}?keepalives_idle=7", connections=1)) as database, database.read() as found:
+        told = found.connection.driver_connection.info.get_parameters()
+    wanted = {"connect_timeout": "10", "tcp_user_timeout": "20000", "keepalives_interval": "5", "keepalives_idle": "7"}
+    assert wanted.items() <= told.items(), "those of the URL win"
 
 
 def test_a_database_that_stands_still_stops_no_server(cluster):
