@@ -85,6 +85,7 @@ def create_app(
                 await socket.close()
             await service.close()
             await client.aclose()
+            await parts.limiter.close()
 
     app = FastAPI(title=service.bot.name, version=dialogue.__version__, description=ABOUT, lifespan=lifespan)
     app.state.parts = parts

@@ -1,12 +1,19 @@
-"""How much anybody may ask for: rates in a moving window, and sizes. With Redis the rates hold across machines."""
+"""How much anybody may ask for: rates in a moving window, and sizes. With Redis the rates hold across machines.
+
+While Redis is away each process counts by itself: a bot must not fall silent because nobody counts.
+"""
 
 from __future__ import annotations
 
+import logging
 import math
 import time
+from typing import TYPE_CHECKING, Any
 
 from limits import RateLimitItem, parse
+from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
+from limits.errors import StorageError
 from limits.storage import storage_from_string
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,8 +23,15 @@ from dialogue.errors import MissingExtraError, StarfoldError
 from dialogue.sections import Rates
 from dialogue.server.replies import error_response
 
+if TYPE_CHECKING:
+    from redis.asyncio import ConnectionPool
+
+logger = logging.getLogger(__name__)
+
 OPEN = ("/health/live", "/health/ready")
 SET_BACK = 1.0  # seconds; less is no harm
+REDIS_SECONDS = 1.0  # for an answer
+AWAY_SECONDS = 5.0  # until Redis is asked again
 
 
 class LimitedError(StarfoldError):
@@ -40,14 +54,13 @@ class Limiter:
         self._items: dict[str, RateLimitItem] = {
             name: parse(rate) for name, rate in rates.model_dump().items() if rate is not None
         }
-        if redis is None:
-            storage = storage_from_string("async+memory://")
-        else:
-            try:
-                storage = storage_from_string(f"async+{redis}", implementation="redispy")
-            except Exception as error:
-                raise MissingExtraError("counting in Redis", "redis") from error
-        self._limiter = MovingWindowRateLimiter(storage)
+        self._alone = MovingWindowRateLimiter(MemoryStorage())
+        self._pool = None if redis is None else _connections(redis)
+        self._together: MovingWindowRateLimiter | None = None
+        if redis is not None:
+            options: Any = {"implementation": "redispy", "wrap_exceptions": True, "connection_pool": self._pool}
+            self._together = MovingWindowRateLimiter(storage_from_string(f"async+{redis}", **options))
+        self._away_until = 0.0
         self._clock = SetClock()
 
     async def hit(self, kind: str, key: str) -> None:
@@ -61,13 +74,43 @@ class Limiter:
             LimitedError: if it is one too many.
         """
         if self._clock.moved() < -SET_BACK:
-            await self._limiter.storage.reset()  # what seems to come in the future would count until then
+            await self._alone.storage.reset()  # what seems to come in the future would count until then
         item = self._items.get(kind)
-        if item is None or await self._limiter.hit(item, kind, key):
+        if item is None:
             return
-        window = await self._limiter.get_window_stats(item, kind, key)
-        seconds = max(1, math.ceil(window.reset_time - time.time()))
-        raise LimitedError(f"too many requests: at most {item} for each {kind}", seconds)
+        together = self._together if time.monotonic() >= self._away_until else None
+        try:
+            seconds = await _hit(together or self._alone, item, kind, key)
+        except StorageError as error:
+            logger.warning("Redis is away, rates are counted in this process alone: %s", error.storage_error)
+            self._away_until = time.monotonic() + AWAY_SECONDS
+            seconds = await _hit(self._alone, item, kind, key)
+        if seconds:
+            raise LimitedError(f"too many requests: at most {item} for each {kind}", seconds)
+
+    async def close(self) -> None:
+        """Let go of Redis."""
+        if self._pool is not None:
+            await self._pool.disconnect()
+
+
+async def _hit(limiter: MovingWindowRateLimiter, item: RateLimitItem, kind: str, key: str) -> int:
+    """Count one more: 0, or the seconds until there may be one more."""
+    if await limiter.hit(item, kind, key):
+        return 0
+    window = await limiter.get_window_stats(item, kind, key)
+    return min(max(1, math.ceil(window.reset_time - time.time())), item.get_expiry())
+
+
+def _connections(redis: str) -> ConnectionPool:
+    try:
+        from redis.asyncio import ConnectionPool
+    except ImportError as error:
+        raise MissingExtraError("counting in Redis", "redis") from error
+    try:
+        return ConnectionPool.from_url(redis, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
+    except ValueError as error:
+        raise StarfoldError(f"server.redis: {error}") from error
 
 
 class Guard:
