@@ -108,7 +108,8 @@ def public_address(url: str) -> Check:
     try:
         status = JsonServer(Endpoint(health, timeout=SECONDS, connect_timeout=SECONDS), PUBLIC_ADDRESS).get().status
     except StarfoldError as problem:
-        return Check(PUBLIC_ADDRESS, State.NOTE, f"{problem}; is `starfold run` running?")
+        reason = str(problem).removeprefix(f"{PUBLIC_ADDRESS} ")
+        return Check(PUBLIC_ADDRESS, State.NOTE, f"{reason}; is `starfold run` running?")
     if status == 200:
         return Check(PUBLIC_ADDRESS, State.OK, f"{url} answers")
     return Check(PUBLIC_ADDRESS, State.NOTE, f"{health} answers {status}; is `starfold run` behind it?")
@@ -126,4 +127,4 @@ def _answer(name: str, ask: Callable[[], Check]) -> Check:
     try:
         return ask()
     except StarfoldError as problem:
-        return Check(name, State.FAILED, str(problem))
+        return Check(name, State.FAILED, str(problem).removeprefix(f"{name} "))

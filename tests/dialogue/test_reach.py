@@ -79,7 +79,7 @@ def test_nobody_there_is_told_of_each_and_all_within_seconds(checks):
         "channel dingtalk": State.OK,
         "public address": State.NOTE,
     }
-    assert "action server http://127.0.0.1:9/webhook cannot be reached" in found["action server"].detail
+    assert found["action server"].detail.startswith("http://127.0.0.1:9/webhook cannot be reached")
     assert "Slack cannot be reached" in found["channel slack"].detail
     assert "channel_secret" in found["channel line"].detail
     assert "starfold run" in found["public address"].detail
