@@ -158,7 +158,7 @@ class Mailbox:
     def _now(self, connection: sa.Connection) -> float:
         if self._database.is_sqlite:
             return time.time()
-        return float(connection.scalar(_SERVER_TIME) or 0.0)
+        return float(connection.execute(_SERVER_TIME).scalar_one())
 
 
 def _row(message: Message, address: Mapping[str, Any]) -> dict[str, Any]:
