@@ -1,7 +1,8 @@
 """A real server process around the desk bot: `python -m tests.server.desk_server URL PORT PLATFORM`.
 
 Its channel `post` takes deliveries `[{sender, id, text}]` and brings replies to PLATFORM by POST. The custom action
-says which message it answers; `wait` in a text makes it take a second, `remind` has the bot say goodbye in an hour.
+says which message it answers; `wait` in a text makes it take a second, `wait long` three, and `remind` has the bot say
+goodbye in an hour.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Echo(Custom):
     def run(self, request):
         said = request.tracker.latest_message.text
         if "wait" in said:
-            time.sleep(1)
+            time.sleep(3 if "long" in said else 1)
         in_an_hour = datetime.now(timezone.utc) + timedelta(hours=1)
         reminders = (ReminderScheduled(intent="bye", date_time=in_an_hour),) if "remind" in said else ()
         return ActionResult(reminders, (Reply(f"answer to {said}"),))

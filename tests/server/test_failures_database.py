@@ -128,9 +128,9 @@ def test_a_database_that_is_started_anew_in_the_middle_of_a_turn(cluster, how):
     with FakeServer((200, {})) as platform, desk(cluster.url, platform.url) as server:
         assert say(server, "ann", "greet", id="m1").status_code == 200
         answers = []
-        asking = threading.Thread(target=lambda: answers.append(say(server, "ann", "weather wait", id="m2")))
+        asking = threading.Thread(target=lambda: answers.append(say(server, "ann", "weather wait long", id="m2")))
         asking.start()
-        assert deliver(server, "bob", "weather wait").status_code == 200
+        assert deliver(server, "bob", "weather wait long").status_code == 200
         time.sleep(0.4)
         cluster.stop(how)
         asking.join()
@@ -142,9 +142,9 @@ def test_a_database_that_is_started_anew_in_the_middle_of_a_turn(cluster, how):
         assert httpx.get(f"{server.base}/health/live").status_code == 200
         assert platform.requests == [], "nothing is said that is not stored"
         cluster.start()
-        again = say(server, "ann", "weather wait", id="m2").json()
-        assert again["replies"][0]["text"] == "answer to weather wait"
-        assert say(server, "ann", "weather wait", id="m2").json()["replies"] == again["replies"]
+        again = say(server, "ann", "weather wait long", id="m2").json()
+        assert again["replies"][0]["text"] == "answer to weather wait long"
+        assert say(server, "ann", "weather wait long", id="m2").json()["replies"] == again["replies"]
         assert ready(server) == 200
         assert deliver(server, "bob", "weather 2").status_code == 200
         until = time.monotonic() + 30
@@ -155,10 +155,10 @@ def test_a_database_that_is_started_anew_in_the_middle_of_a_turn(cluster, how):
         code, log = server.end()
     assert code in (0, -signal.SIGTERM)
     assert "Traceback" not in log
-    assert told(cluster.url, "ann") == ["greet", "weather wait"]
-    assert told(cluster.url, "bob") == ["weather wait", "weather 2"]
+    assert told(cluster.url, "ann") == ["greet", "weather wait long"]
+    assert told(cluster.url, "bob") == ["weather wait long", "weather 2"]
     said = [request["text"] for request in platform.requests]
-    assert said == ["answer to weather wait", "Shall I book?", "answer to weather 2", "Shall I book?"]
+    assert said == ["answer to weather wait long", "Shall I book?", "answer to weather 2", "Shall I book?"]
 
 
 def test_a_socket_is_told_to_try_again_and_goes_on(cluster):
@@ -173,7 +173,7 @@ def test_a_socket_is_told_to_try_again_and_goes_on(cluster):
 
             await socket.send(json.dumps({"type": "hello", "token": TOKEN, "conversation": "ann"}))
             await until("ready")
-            message = json.dumps({"type": "message", "id": "m1", "text": "weather wait"})
+            message = json.dumps({"type": "message", "id": "m1", "text": "weather wait long"})
             await socket.send(message)
             await until("typing")
             await asyncio.to_thread(cluster.stop, "immediate")
@@ -185,7 +185,7 @@ def test_a_socket_is_told_to_try_again_and_goes_on(cluster):
     with desk(cluster.url) as server:
         error, said = asyncio.run(talk(server))
     assert (error["message_id"], error["retry"]) == ("m1", True)
-    assert said == ["weather wait", "answer to weather wait", "Shall I book?"]
+    assert said == ["weather wait long", "answer to weather wait long", "Shall I book?"]
 
 
 async def talk_on(client, servers, user, done):
