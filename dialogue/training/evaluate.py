@@ -16,7 +16,7 @@ from dialogue.errors import TrainingError
 from dialogue.model import Model
 from dialogue.posterior.base import Predictive
 from dialogue.training import metrics
-from dialogue.training.corpus import with_hints
+from dialogue.training.corpus import Corpus, with_hints
 from dialogue.training.memory import keep_freed_memory, peak_mb
 from dialogue.training.tables import read_examples
 from dialogue.training.trainer import train_model
@@ -26,14 +26,21 @@ from policies.types import Entity
 
 TIMED_MESSAGES = 200
 TOLERATED_ERROR = 0.02
+WHOLE = "whole"
+OUT_OF_SCOPE = "out_of_scope"  # the intent that Rasa too knows by this name
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A set of messages and what the model makes of it. `truth` [N] is the class, -1 for out of scope."""
+    """A set of messages and what the model makes of it.
+
+    `truth` [N] is the class, -1 for out of scope; `elsewhere` the class of the intent `out_of_scope`, where there is
+    one: to take what is out of scope for that is right.
+    """
 
     truth: np.ndarray[Any, np.dtype[np.int64]]
     predictive: Predictive
+    elsewhere: int | None = None
 
     @property
     def known(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -47,12 +54,61 @@ class Scored:
 
     @property
     def right(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Whether that class is the true one: [N] bool, false out of scope."""
-        found: np.ndarray[Any, np.dtype[np.bool_]] = self.predictive.mean.argmax(axis=1) == self.truth
-        return found
+        """Whether that class is the true one: [N] bool."""
+        guess = self.predictive.mean.argmax(axis=1)
+        found: np.ndarray[Any, np.dtype[np.bool_]] = guess == self.truth
+        return found if self.elsewhere is None else found | (~self.known & (guess == self.elsewhere))
+
+    @property
+    def none(self) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """The probability that a message is not the bot's business: [N]."""
+        unknown = self.predictive.unknown
+        return unknown if self.elsewhere is None else unknown + self.predictive.mean[:, self.elsewhere]
 
 
-def evaluate_nlu(
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A model that was trained, the messages it was asked, what it makes of them, and all numbers about it.
+
+    `training` holds the seconds of each stage of the training, `answering` the median milliseconds of each stage of an
+    answer.
+    """
+
+    config: Config
+    model: Model
+    taught: Sequence[Example]
+    tested: Sequence[Example]
+    scored: Scored
+    numbers: Mapping[str, Any]
+    training: Mapping[str, float]
+    answering: Mapping[str, float]
+
+
+class StageClock:
+    """Seconds of each stage of a training, told of as its progress.
+
+    What passes between two reports belongs to the stage under way, or when that is done, to the one that begins.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._open: str | None = None
+        self._last = time.perf_counter()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Take a report: `stage` is at `done` of `total`."""
+        now, stage = time.perf_counter(), stage.partition(" ")[0]  # "fusion 1 of 2" is fusion
+        spent_in = self._open or stage
+        self.seconds[spent_in] = self.seconds.get(spent_in, 0.0) + now - self._last
+        self._open, self._last = None if total and done >= total else stage, now
+
+
+def evaluate_nlu(**options: Any) -> Mapping[str, Any]:
+    """The numbers of `measure_nlu`: plain ones by name; None for what was not measured."""
+    return measure_nlu(**options).numbers
+
+
+def measure_nlu(
     *,
     train: Path,
     test: Path,
@@ -61,7 +117,7 @@ def evaluate_nlu(
     oos: Path | None = None,
     project: Path = Path(),
     cache: Path | None = None,
-) -> Mapping[str, Any]:
+) -> Measurement:
     """Train and measure.
 
     Args:
@@ -73,31 +129,27 @@ def evaluate_nlu(
         project: folder whose bot.yml says how to train; the defaults without one.
         cache: folder of cached features to use and keep; without one nothing is reused, and times are whole.
 
-    Returns:
-        Plain numbers by name; None for what was not measured.
-
     Raises:
         ProjectError: if a file cannot be read.
         TrainingError: if no test message is in scope.
     """
     config = load_config(project) if has_config(project) else Config()
     examples = read_examples(train)
-    annotated = [e.entities for e in examples]
-    corpus = with_hints([e.text for e in examples], [e.intent for e in examples], {}, annotated=annotated)
     tested = read_examples(test) + outside(oos)
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as nothing:
         config = config.model_copy(update={"cache": str(cache or nothing)})
-        cpu, wall = time.process_time(), time.perf_counter()
-        model = train_model(config, corpus)
+        cpu, wall, clock = time.process_time(), time.perf_counter(), StageClock()
+        model = train_model(config, corpus_of(examples), clock)
         cpu, wall, peak = time.process_time() - cpu, time.perf_counter() - wall, peak_mb()
         scored = score(model, tested, config.cache_path)
     if not scored.known.any():
         raise TrainingError(f"no message of {test} has an intent of {train}")
-    p50, p95 = metrics.percentiles(latencies(model, [e.text for e in tested[:TIMED_MESSAGES]]))
-    return {
+    spent = latencies(model, [e.text for e in tested[:TIMED_MESSAGES]])
+    p50, p95 = metrics.percentiles(spent.pop(WHOLE))
+    numbers = {
         **in_scope(scored),
-        **metrics.ranking(scored.predictive.unknown[scored.known], scored.predictive.unknown[~scored.known]),
+        **metrics.ranking(scored.none[scored.known], scored.none[~scored.known]),
         **decided(model, scored, tuning_set(model, valid, valid_oos, cache)),
         **slots(model, scored, tested),
         "train_cpu_seconds": cpu,
@@ -111,6 +163,14 @@ def evaluate_nlu(
         "views": {name: part.weight for name, part in model.head.process.kernel.parts.items()},
         "evidence": None if np.isnan(model.head.evidence) else model.head.evidence,
     }
+    answering = {stage: float(np.median(times)) for stage, times in spent.items()}
+    return Measurement(config, model, examples, tested, scored, numbers, clock.seconds, answering)
+
+
+def corpus_of(examples: Sequence[Example]) -> Corpus:
+    """Examples and the names of their intents, as something to learn."""
+    annotated = [e.entities for e in examples]
+    return with_hints([e.text for e in examples], [e.intent for e in examples], {}, annotated=annotated)
 
 
 def outside(file: Path | None) -> list[Example]:
@@ -122,7 +182,7 @@ def score(model: Model, examples: Sequence[Example], cache: Path | None = None) 
     """What the model makes of messages, features taken from a cache folder if there is one."""
     number = {name: i for i, name in enumerate(model.meaning.classes)}
     truth = np.array([number.get(example.intent, -1) for example in examples], np.int64)
-    return Scored(truth, model.predict([example.text for example in examples], cache))
+    return Scored(truth, model.predict([example.text for example in examples], cache), number.get(OUT_OF_SCOPE))
 
 
 def in_scope(scored: Scored) -> dict[str, float]:
@@ -201,17 +261,19 @@ def decided(model: Model, scored: Scored, tuning: tuple[Any, Any, Any]) -> dict[
     return {
         "threshold": threshold,
         "in_scope_accuracy_at_threshold": float((answered & scored.right)[inside].mean()),
-        "oos_recall_at_threshold": float((~answered)[out].mean()) if out.any() else None,
+        "oos_recall_at_threshold": float((~answered | scored.right)[out].mean()) if out.any() else None,
         "coverage_at_2pct_error": float(kept.mean()),
         "error_at_that_coverage": float((~scored.right[inside])[kept].mean()) if kept.any() else None,
     }
 
 
-def latencies(model: Model, texts: Sequence[str]) -> list[float]:
-    """Milliseconds of one message at a time."""
-    spent = []
+def latencies(model: Model, texts: Sequence[str]) -> dict[str, list[float]]:
+    """Milliseconds of one message at a time, by stage and as a whole."""
+    spent: dict[str, list[float]] = {WHOLE: []}
     for text in texts:
         start = time.perf_counter()
         model.parse(text)
-        spent.append((time.perf_counter() - start) * 1000)
+        spent[WHOLE].append((time.perf_counter() - start) * 1000)
+        for stage, milliseconds in model.timings.items():
+            spent.setdefault(stage, []).append(milliseconds)
     return spent

@@ -7,7 +7,7 @@ import pytest
 from dialogue.channels.jsonl import dumps
 from dialogue.errors import ProjectError, TrainingError
 from dialogue.project import peak_mb
-from dialogue.training.evaluate import entity_ece, evaluate_nlu
+from dialogue.training.evaluate import entity_ece, evaluate_nlu, measure_nlu
 from policies.types import Entity
 
 PROMISED = {
@@ -97,6 +97,24 @@ def test_what_is_out_of_scope_is_so_whatever_its_label(files, tmp_path):
     assert evaluate_nlu(**files | {"oos": labelled})["oos_auroc"] == 1.0
 
 
+def test_to_take_what_is_out_of_scope_for_the_intent_out_of_scope_is_right(files, tmp_path):
+    other = [("buy a car", "out_of_scope"), ("sell a car", "out_of_scope"), ("rent a car", "out_of_scope")]
+    train = write(tmp_path / "train.jsonl", taught() + other)
+    outside = write(tmp_path / "oos.jsonl", [("sell my car", "cars"), ("hello there hello", "noise")])
+    scored = measure_nlu(**files | {"train": train, "oos": outside}).scored
+    assert scored.right[-2:].tolist() == [True, False]
+    assert scored.none[-2] > 0.8 > scored.predictive.unknown[-2]
+    assert evaluate_nlu(**files | {"train": train, "oos": outside})["oos_recall_at_threshold"] >= 0.5
+
+
+def test_a_measurement_says_where_the_time_went(files):
+    measured = measure_nlu(**files)
+    assert set(measured.training) == {"encoders", "look", "weigh"}
+    assert sum(measured.training.values()) == pytest.approx(measured.numbers["train_wall_seconds"], abs=0.3)
+    assert set(measured.answering) == {"words", "fusion", "posterior", "entities"}
+    assert sum(measured.answering.values()) < 2 * measured.numbers["ms_per_message_p50"]
+
+
 def test_without_anything_out_of_scope_its_numbers_are_missing(files):
     found = evaluate_nlu(**files | {"oos": None})
     missing = {name for name, value in found.items() if value is None}
@@ -152,7 +170,7 @@ def test_a_folder_without_a_bot_has_the_defaults(files, tmp_path, monkeypatch):
     train_model = evaluate.train_model
     small = evaluate.load_config(tmp_path)
     monkeypatch.setattr(
-        evaluate, "train_model", lambda config, corpus: seen.append(config) or train_model(small, corpus)
+        evaluate, "train_model", lambda config, corpus, _: seen.append(config) or train_model(small, corpus)
     )
     (tmp_path / "elsewhere").mkdir()
     evaluate_nlu(**files | {"project": tmp_path / "elsewhere"})
