@@ -66,6 +66,18 @@ def metrics(numbers: Mapping[str, Any]) -> Table:
     return table
 
 
+def comparison(measures: Mapping[str, Mapping[str, float]]) -> Table:
+    """Measures of two models, of their difference, and its interval."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for heading in ("first", "second", "difference", "95 % interval"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, one in measures.items():
+        interval = f"[{one['lower']:+.4f}, {one['upper']:+.4f}]"
+        table.add_row(name, _number(one["first"]), _number(one["second"]), f"{one['difference']:+.4f}", interval)
+    return table
+
+
 def translation(rows: Iterable[Row]) -> Table:
     """What became of each part of a Rasa project: its name and place there, what it is here, a remark."""
     table = Table(box=None, pad_edge=False)

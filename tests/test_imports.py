@@ -44,7 +44,7 @@ LEARNING = (
     (
         *("dialogue.console", "dialogue.doctor", "dialogue.reach", "dialogue.scaffold", "dialogue.training.evaluate"),
         *("dialogue.e2e", "dialogue.graph", "dialogue.graph_page", "dialogue.interactive", "dialogue.story_tests"),
-        "dialogue.learning",
+        *("dialogue.learning", "dialogue.report"),
     ),
     ("dialogue.server",),
     ("dialogue.commands",),
@@ -76,6 +76,7 @@ HOMES = {
         "policies.catalog",
     ),
     "rasa_sdk": ("dialogue.actions.local",),
+    "resvg_py": ("dialogue.report.write",),
     "rich": ("dialogue.channels", "dialogue.console", "dialogue.doctor"),
     "sklearn": ("dialogue.training.metrics",),
     "socketio": ("dialogue.server.socketio",),

@@ -7,9 +7,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from dialogue.project import train
+from dialogue.report.findings import find
+from dialogue.report.single import plots_of, single_page
+from dialogue.report.write import write_report
+from dialogue.training.evaluate import measure_nlu
 from tests.browser.conftest import FLAGS, chromium
 from tests.browser.project import SECRETS, TOKEN, write_project
 from tests.browser.server import BotServer
@@ -19,6 +23,8 @@ from tests.browser.visit import PHONE, Visit
 OUT = Path(__file__).parent / "screenshots"
 CORNER = {"x": 840, "y": 20, "width": 440, "height": 780}
 SHOWN = "open telescope on friday"
+ROOT = Path(__file__).parents[2]
+MESSAGES = ROOT / "tests" / "conversations" / "development"
 
 
 def main() -> None:
@@ -36,6 +42,7 @@ def main() -> None:
                 widget(Visit(browser, site, bot, color_scheme="dark"), "widget-dark.png", clip=CORNER)
                 widget(Visit(browser, site, bot, viewport=PHONE), "widget-phone.png", lang="ar")
                 inspector(Visit(browser, site, bot))
+                report(browser, Path(folder))
         finally:
             bot.kill()
 
@@ -68,6 +75,21 @@ def inspector(visit: Visit) -> None:
     page.wait_for_timeout(300)
     page.screenshot(path=OUT / "inspector.png")
     visit.leave()
+
+
+def report(browser: Browser, folder: Path) -> None:
+    """The top of the report on Nova, asked the development messages."""
+    sets = {
+        "train": ROOT / "data" / "en",
+        "test": MESSAGES / "en_in_scope.jsonl",
+        "oos": MESSAGES / "en_out_of_scope.jsonl",
+    }
+    measured = measure_nlu(**sets, project=ROOT, cache=folder)
+    found = find(measured, folder)
+    plots = plots_of(found)
+    page = browser.new_page(viewport={"width": 1180, "height": 1560}, device_scale_factor=0.62)
+    page.goto(write_report(folder / "report", single_page(found, plots), plots).as_uri())
+    page.screenshot(path=OUT / "report.png")
 
 
 if __name__ == "__main__":

@@ -265,46 +265,6 @@ def test_doctor_fails_only_when_something_needed_is_missing(monkeypatch):
     assert run("doctor").exit_code == 1
 
 
-@pytest.fixture
-def measured(monkeypatch):
-    asked = {}
-    numbers = {"accuracy": 0.96375, "oos_auroc": None, "train_size": 15000, "seed": 0}
-    fake = types.ModuleType("dialogue.training.evaluate")
-    fake.evaluate_nlu = lambda **options: asked.update(options) or numbers
-    monkeypatch.setitem(sys.modules, "dialogue.training.evaluate", fake)
-    return asked, numbers
-
-
-def test_nlu_is_measured_as_told_and_shown_as_table_and_json(measured, tmp_path):
-    asked, numbers = measured
-    files = {name: tmp_path / f"{name}.yml" for name in ("train", "test", "valid", "valid-oos", "oos")}
-    for file in files.values():
-        file.write_text("")
-    options = [part for name, file in files.items() for part in (f"--{name}", file)]
-    result = run("--project", "p", "test", "nlu", *options, "--json", tmp_path / "out.json")
-    assert result.exit_code == 0
-    assert asked == {name.replace("-", "_"): file for name, file in files.items()} | {"project": Path("p")}
-    assert [line.split() for line in result.stdout.splitlines()] == [
-        ["accuracy", "0.9637"],
-        ["oos_auroc", "-"],
-        ["train_size", "15000"],
-        ["seed", "0"],
-    ]
-    assert json.loads((tmp_path / "out.json").read_text()) == numbers
-
-
-@pytest.mark.parametrize(
-    "options", [("--train", "absent.yml"), ("--json", "no/such/folder/out.json"), ("--oos", "absent.yml")]
-)
-def test_nlu_is_not_measured_on_files_that_are_not_there(measured, tmp_path, options):
-    asked, _ = measured
-    here = tmp_path / "here.yml"
-    here.write_text("")
-    result = run("test", "nlu", "--train", here, "--test", here, options[0], tmp_path / options[1])
-    assert result.exit_code == 2
-    assert not asked
-
-
 def test_a_pipe_is_utf8_in_any_locale():
     environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     talk = process(FAKE_PROJECT, "chat", env=environment)

@@ -1,0 +1,1 @@
+"""What `starfold test nlu` shows: a page of charts about one measurement, or about two side by side."""

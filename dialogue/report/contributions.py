@@ -1,0 +1,97 @@
+"""What each encoder contributes: its weight, its share in answers, and what its loss would cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import log_softmax
+
+from dialogue.model import Model
+from dialogue.posterior.conjugate import calibrate
+from dialogue.posterior.head import Head
+from dialogue.posterior.kernel import MultiViewKernel, take
+from dialogue.posterior.process import fit_process
+from dialogue.posterior.sample import balanced_sample
+from dialogue.posterior.weighing import normalised
+from dialogue.report.intervals import bootstrap
+from dialogue.report.measures import Estimate
+from dialogue.report.outcomes import Floats, Ints
+from encoders.tokenizer import tokenize
+
+MOST_TEXTS = 1000  # training texts that the loss is seen on; an [n, n] matrix is inverted for each encoder
+MOST_MESSAGES = 300  # messages that shares are averaged over
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """One view's part.
+
+    Attributes:
+        name: of the encoder, or "fusion".
+        weight: share of the prior variance, as the evidence chose it; all sum to 1.
+        share: of the evidence for the most probable intent, mean over test messages; all sum to 1.
+        loss: nats that the left-out log probability of a training text's label falls by without the view, the others
+            taking its weight in proportion; None for a view without weight, and where no other has any.
+    """
+
+    name: str
+    weight: float
+    share: float
+    loss: Estimate | None
+
+
+def contributions(model: Model, texts: Sequence[str]) -> list[Contribution]:
+    """What each view of a model contributes, the largest share first; shares as seen in (some of) the texts."""
+    head = model.head
+    parts = head.process.kernel.parts
+    shares = mean_shares(model, texts[:: -(-len(texts) // MOST_MESSAGES)])
+    losses = dict.fromkeys(parts) | leave_one_out(head)
+    found = [Contribution(name, part.weight, shares.get(name, 0.0), losses[name]) for name, part in parts.items()]
+    return sorted(found, key=lambda one: (-one.share, -one.weight))
+
+
+def mean_shares(model: Model, texts: Sequence[str]) -> dict[str, float]:
+    """Each view's mean share of the evidence for the most probable intent."""
+    process = model.head.process
+    rows = process.kernel.by_view(model.views([tokenize(text, model.language) for text in texts]), process.views)
+    top = np.argmax(process.mean(np.sum(list(rows.values()), axis=0)), axis=1)
+    each = [
+        model.head.contributions({name: row[i : i + 1] for name, row in rows.items()}, int(intent))
+        for i, intent in enumerate(top)
+    ]
+    told = [one for one in each if one]  # a text that nothing speaks for has none
+    return {name: float(np.mean([one[name] for one in told])) for name in rows} if told else {}
+
+
+def leave_one_out(head: Head) -> dict[str, Estimate]:
+    """For each view that has a weight, what its loss would cost; nothing where it is alone."""
+    p = head.process
+    repeated = np.flatnonzero(np.bincount(p.labels)[p.labels] > 1)
+    used = [name for name, part in p.kernel.parts.items() if part.weight > 0]
+    if len(used) < 2 or not len(repeated):
+        return {}
+    rows = balanced_sample(p.labels, repeated, MOST_TEXTS, 0)
+    whole = left_out_log(head, p.kernel, rows)
+    found = {}
+    for name in used:
+        rest = normalised({other: part for other, part in p.kernel.parts.items() if other != name})
+        found[name] = mean_of(whole - left_out_log(head, rest, rows))
+    return found
+
+
+def mean_of(values: Floats) -> Estimate:
+    """The mean of [n] with its interval."""
+    everything = np.ones(len(values), bool)
+    return Estimate(float(values.mean()), *bootstrap(lambda rows: float(values[rows].mean()), everything))
+
+
+def left_out_log(head: Head, kernel: MultiViewKernel, rows: Ints) -> Floats:
+    """The log probability of the labels of some training texts, each by the others among them: [n]."""
+    p = head.process
+    names, labels = np.unique(p.labels[rows], return_inverse=True)
+    views = {name: view for name, view in take(p.views, rows).items() if name in kernel.parts}
+    out = fit_process(kernel, views, labels, len(names), p.noise[rows]).example_out
+    log_p: Floats = log_softmax(calibrate(out, labels, 0).logits(out.mean).astype(float), axis=1)
+    return log_p[np.arange(len(labels)), labels]
