@@ -92,6 +92,19 @@ class Rates(Section):
     key: Rate | None = Field(default="6000/minute", description="Requests with one token.")
 
 
+class Events(Section):
+    """Where every event of every conversation is published."""
+
+    url: str | None = Field(
+        default=None,
+        pattern=r"^(amqps?|kafka(\+ssl)?|nats|tls|rediss?)://\S+$",
+        description="Of the message broker, best as ${NAME}; null for none.",
+    )
+    topic: str = Field(
+        default="starfold_events", pattern=r"^[^\s*>]{1,200}$", description="The queue, topic, subject or stream there."
+    )
+
+
 class Serving(Section):
     """How `starfold run` serves the bot."""
 
@@ -115,6 +128,7 @@ class Serving(Section):
     redis: str | None = Field(
         default=None, pattern=r"^rediss?://", description="Redis that several machines count rates in."
     )
+    events: Events = Field(default=Events(), description="Where events are published.")
     body_kb: int = Field(default=256, ge=1, description="Largest body of a request.")
     message_characters: int = Field(default=4000, ge=1, description="Longest message.")
     patience: float = Field(default=30.0, gt=0, description="Seconds a client waits for an answer.")

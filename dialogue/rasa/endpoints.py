@@ -15,7 +15,6 @@ SERVERS: Mapping[str, str] = MappingProxyType(
         "models": "models are not fetched from a server; starfold trains its own",
         "nlu": "messages are understood here, not by another server",
         "lock_store": "turns are locked by the conversation store; a store of locks comes with the server",
-        "event_broker": "events are kept in the conversation store alone; a broker comes with the server",
         "tracing": "nothing is traced",
         "model_storage": "models are kept in `model:` alone",
     }
@@ -24,17 +23,26 @@ DIALECTS = ("postgresql", "postgres")
 CONNECTION = ("type", "dialect", "url", "port", "db", "username", "password", "login_db", "query")
 SERVER = ("url", "params", "headers", "token", "token_name", "basic_auth", "cafile", "type")
 TIMEOUT = 300.0  # seconds, Rasa's own
+TOPIC = "rasa_core_events"
+PIKA = ("type", "url", "port", "username", "password", "queues", "exchange_name")
+KAFKA = ("type", "url", "topic", "security_protocol", "sasl_username", "sasl_password", "sasl_mechanism")
+# What these are for is so in any case: an event waits until it is taken, and a conversation keeps to one partition.
+UNNEEDED = (
+    *("should_keep_unpublished_messages", "raise_on_failure", "connection_attempts", "retry_delay_in_seconds"),
+    *("partition_by_sender", "client_id", "loglevel"),
+)
 NO_OPTIONS = "no such options here"
 
 
 @dataclass(slots=True)
 class Endpoints:
-    """What endpoints.yml comes to: values of `actions:`, `nlg:` and `store:`, and a row for each endpoint."""
+    """What endpoints.yml comes to: values of `actions:`, `nlg:`, `store:` and `server: events:`, and a row for each."""
 
     rows: list[Row] = field(default_factory=list)
     actions: Node | None = None
     nlg: Node | None = None
     store: Node | None = None
+    events: Node | None = None
 
 
 def read_endpoints(file: Table, report: Report) -> Endpoints:
@@ -117,12 +125,9 @@ def _database_url(texts: Mapping[str, str], query: Mapping[str, object]) -> str:
     if "://" in host:
         return host
     port = f":{texts['port']}" if "port" in texts and ":" not in host else ""
-    user = _quoted(texts["username"]) if "username" in texts else ""
-    password = f":{_quoted(texts['password'])}" if "password" in texts else ""
-    at = "@" if user else ""
     options = f"?{_query(query)}" if query else ""
     database = texts.get("login_db") or texts.get("db", "rasa.db")
-    return f"postgresql://{user}{password}{at}{host}{port}/{_quoted(database)}{options}"
+    return f"postgresql://{_login(texts, 'username', 'password')}{host}{port}/{_quoted(database)}{options}"
 
 
 def _query(values: Mapping[str, object]) -> str:
@@ -134,6 +139,54 @@ def _quoted(text: str) -> str:
     return quote(text, safe="${}")
 
 
+def _read_broker(fields: Mapping[str, Node], entry: Entry, found: Endpoints, report: Report) -> Row:
+    """RabbitMQ and Kafka are taken over; without a type it is RabbitMQ."""
+    name, here = "event_broker", "server.events"
+    values = {key: plain(node) for key, node in fields.items() if not is_empty(node)}
+    kind = str(values.get("type", "pika"))
+    if kind not in ("pika", "kafka") or "url" not in values:
+        return Row(entry.where, name, "", f"{kind}: events are kept in the conversation store alone", True)
+    texts = {key: str(value) for key, value in values.items() if not isinstance(value, list)}
+    if kind == "pika":
+        known, queues = PIKA, _list(values.get("queues", TOPIC))
+        url, topic = _amqp_url(texts), queues[0]
+        bind = f"bind them to the exchange {topic}"
+        told = [named(queues[1:], bind), named([key for key in ("exchange_name",) if key in values], f"it is {topic}")]
+    else:
+        known, topic, told = KAFKA, texts.get("topic", TOPIC), []
+        url = _kafka_url(texts, ",".join(_list(values["url"])))
+    told.append(named([key for key in values if key not in (*known, *UNNEEDED)], NO_OPTIONS))
+    found.events = table(entry.where, {"url": scalar(entry.where, url), "topic": scalar(entry.where, topic)})
+    return Row(entry.where, name, here, sentence(*told), any(told))
+
+
+def _list(value: object) -> list[str]:
+    return [str(one) for one in value] if isinstance(value, list) else [str(value)]
+
+
+def _amqp_url(texts: Mapping[str, str]) -> str:
+    """The URL of separate keys, of which `url` is a host, or a URL without user and path."""
+    scheme, _, host = texts["url"].rstrip("/").rpartition("://")
+    port = "" if ":" in host else f":{texts.get('port', '5672')}"
+    return f"{scheme or 'amqp'}://{_login(texts, 'username', 'password')}{host}{port}/"
+
+
+def _kafka_url(texts: Mapping[str, str], servers: str) -> str:
+    protocol = texts.get("security_protocol", "SASL_PLAINTEXT").upper()
+    sasl = protocol.startswith("SASL")
+    mechanism = texts.get("sasl_mechanism", "PLAIN") if sasl else "PLAIN"
+    login = _login(texts, "sasl_username", "sasl_password") if sasl else ""
+    scheme = "kafka+ssl" if protocol.endswith("SSL") else "kafka"
+    return f"{scheme}://{login}{servers}" + (f"?mechanism={mechanism}" if mechanism != "PLAIN" else "")
+
+
+def _login(texts: Mapping[str, str], user: str, password: str) -> str:
+    """User and password as a URL begins with them; nothing without a user."""
+    if user not in texts:
+        return ""
+    return _quoted(texts[user]) + (f":{_quoted(texts[password])}" if password in texts else "") + "@"
+
+
 def _mapping(fields: Mapping[str, Node], key: str, report: Report) -> dict[str, object]:
     """A mapping of single values; null ones are left out."""
     written = read_entries(fields[key], key, report) if key in fields else {}
@@ -142,5 +195,5 @@ def _mapping(fields: Mapping[str, Node], key: str, report: Report) -> dict[str, 
 
 Reader = Callable[[Mapping[str, Node], Entry, Endpoints, Report], Row]
 READERS: Mapping[str, Reader] = MappingProxyType(
-    {"action_endpoint": _read_actions, "nlg": _read_nlg, "tracker_store": _read_store}
+    {"action_endpoint": _read_actions, "nlg": _read_nlg, "tracker_store": _read_store, "event_broker": _read_broker}
 )

@@ -111,6 +111,7 @@ def _joined(config: Table, places: list[str], ends: Endpoints, channels: Credent
         "policies": policies,
         "channels": table(top, channels.channels) if channels.channels else None,
         "store": ends.store,
+        "server": None if ends.events is None else table(top, {"events": ends.events}),
     }
     entries = {
         key: Entry(config.entries[key].where if key in config.entries else node.where, node)

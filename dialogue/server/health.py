@@ -38,4 +38,6 @@ async def ready(here: Here) -> Response:
 async def metrics(here: Here) -> Response:
     """Prometheus' text format."""
     here.service.metrics.mailbox.set(await here.service.call(here.service.mailbox.waiting))
+    if here.serving.events.url is not None:
+        here.service.metrics.outbox.set(await here.service.call(here.service.outbox.waiting))
     return Response(here.service.metrics.text(), media_type=CONTENT_TYPE)

@@ -68,5 +68,5 @@ def log_json(*, mask: bool, level: int = logging.INFO) -> None:
 
 def quiet() -> None:
     """Let libraries say only what matters; httpx would log addresses, and some hold a token."""
-    for name in ("httpx", "alembic"):
+    for name in ("httpx", "alembic", "aio_pika", "aiormq"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -27,6 +27,8 @@ class Metrics:
         self._repeated = Counter("starfold_repeated", "Messages that had been answered before.", registry=to)
         self.sent = Counter("starfold_sent", "Replies to platforms.", ["channel", "outcome"], registry=to)
         self.waiting = Gauge("starfold_turns_waiting", "Turns that run or wait in this process.", registry=to)
+        self.published = Counter("starfold_published", "Events a message broker has taken.", registry=to)
+        self.outbox = Gauge("starfold_outbox", "Events that are not published yet.", registry=to)
         self.mailbox = Gauge("starfold_mailbox", "Messages of channels not answered yet.", registry=to)
 
     def turn(self, turn: TurnResult) -> None:

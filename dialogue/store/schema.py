@@ -13,8 +13,14 @@ conversations = sa.Table(
     sa.Column("name", sa.Text, nullable=False, unique=True),
     sa.Column("sequence", sa.Integer, nullable=False),
     sa.Column("updated", sa.Double, nullable=False, index=True),
+    sa.Column("published", sa.Integer, nullable=False, server_default="0"),
 )
-"""`name` is the conversation's id outside, `sequence` the number of its last event, `updated` seconds since 1970."""
+"""`name` is the conversation's id outside, `sequence` the number of its last event, `updated` seconds since 1970.
+
+`published` is the number of the last event that a message broker has taken; see `dialogue.store.outbox`.
+"""
+_behind = conversations.c.published < conversations.c.sequence
+sa.Index("ix_conversations_behind", conversations.c.updated, sqlite_where=_behind, postgresql_where=_behind)
 
 events = sa.Table(
     "events",
@@ -83,3 +89,12 @@ feedback = sa.Table(
     sa.Column("time", sa.Double, nullable=False),
 )
 """What users thought of the answer to a message; the last word counts."""
+
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("until", sa.Double, nullable=False),
+)
+"""What only one process does at a time, which one, and until when, in seconds since 1970."""

@@ -401,12 +401,48 @@ def test_tracker_stores_of_sql(tmp_path: Path, text: str, url: str | None) -> No
 
 
 @pytest.mark.parametrize(
+    ("text", "url", "topic"),
+    [
+        ("url: localhost", "amqp://localhost:5672/", "rasa_core_events"),
+        (
+            "type: pika, url: rabbit, port: 99, username: a, password: 'b/c', queues: [one, two]",
+            "amqp://a:b%2Fc@rabbit:99/",
+            "one",
+        ),
+        ("type: pika, url: 'amqps://rabbit', username: a, password: b, queues: q", "amqps://a:b@rabbit:5672/", "q"),
+        ("type: pika, url: 'rabbit:7'", "amqp://rabbit:7/", "rasa_core_events"),
+        ("type: kafka, url: 'h:1'", "kafka://h:1", "rasa_core_events"),
+        ("type: kafka, url: ['h:1', 'i:2'], topic: t, security_protocol: PLAINTEXT", "kafka://h:1,i:2", "t"),
+        (
+            "type: kafka, url: h, security_protocol: SASL_SSL, sasl_username: a, sasl_password: b, "
+            "sasl_mechanism: SCRAM-SHA-512",
+            "kafka+ssl://a:b@h?mechanism=SCRAM-SHA-512",
+            "rasa_core_events",
+        ),
+        ("type: kafka, url: h, security_protocol: SSL", "kafka+ssl://h", "rasa_core_events"),
+        ("type: sql, url: h", None, "starfold_events"),
+    ],
+)
+def test_event_brokers(tmp_path: Path, text: str, url: str | None, topic: str) -> None:
+    events = load(tmp_path, endpoints=f"event_broker: {{{text}}}\n").server.events
+    assert (events.url, events.topic) == (url, topic)
+
+
+@pytest.mark.parametrize(
     ("text", "name", "lost"),
     [
         ("tracker_store: {type: redis, url: localhost}", "tracker_store", True),
         ("tracker_store: {url: localhost}", "tracker_store", False),
         ("lock_store: {type: redis}", "lock_store", True),
         ("event_broker: {type: pika}", "event_broker", True),
+        ("event_broker: {url: localhost, queues: [a]}", "event_broker", False),
+        ("event_broker: {type: pika, url: localhost, queues: [a, b]}", "event_broker", True),
+        ("event_broker: {type: pika, url: localhost, exchange_name: x}", "event_broker", True),
+        ("event_broker: {type: kafka, url: 'h:1', partition_by_sender: true}", "event_broker", False),
+        ("event_broker: {type: kafka, url: 'h:1', ssl_cafile: ca.pem}", "event_broker", True),
+        ("event_broker: {type: sql, dialect: sqlite, db: events.db}", "event_broker", True),
+        ("event_broker: {type: file, path: events.log}", "event_broker", True),
+        ("event_broker: {type: my.own.Broker, url: h}", "event_broker", True),
         ("models: {url: 'http://x'}", "models", True),
         ("nlg: {url: 'http://x'}", "nlg", False),
         ("nlg: {type: my.own.Generator}", "nlg", True),

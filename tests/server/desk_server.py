@@ -1,4 +1,6 @@
-"""A real server process around the desk bot: `python -m tests.server.desk_server URL PORT PLATFORM`.
+"""A real server process around the desk bot: `python -m tests.server.desk_server URL PORT PLATFORM SERVING`.
+
+SERVING is JSON of further options of the section `server`.
 
 Its channel `post` takes deliveries `[{sender, id, text}]` and brings replies to PLATFORM by POST. The custom action
 says which message it answers; `wait` in a text makes it take a second, `wait long` three, and `remind` has the bot say
@@ -74,14 +76,14 @@ class Post:
             raise SendError("not taken", retry_after=1.0)
 
 
-def main(url: str, port: str, platform: str) -> None:
+def main(url: str, port: str, platform: str, serving: str) -> None:
     log_json(mask=False)
     store = SqlTrackerStore(url)
     service = make_service(store, make_bot(store=store, custom=Echo()))
     service.mailbox.lease = LEASE
     app = create_app(
         service,
-        Serving(rates=Rates(sender=None, address=None, key=None)),
+        Serving(rates=Rates(sender=None, address=None, key=None), **json.loads(serving)),
         Authority([TOKEN], visitor_secret=VISITOR_SECRET),
         channels=[Post(platform)],
         rasa=RasaOptions(socketio=SocketIO(session_persistence=True)),
@@ -92,10 +94,10 @@ def main(url: str, port: str, platform: str) -> None:
 class Desk:
     """The process, started anew under the same port as often as need be."""
 
-    def __init__(self, url: str, platform: str = "http://127.0.0.1:9/") -> None:
+    def __init__(self, url: str, platform: str, serving: dict[str, Any]) -> None:
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
-        self._arguments = (url, str(self.port), platform)
+        self._arguments = (url, str(self.port), platform, json.dumps(serving))
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -130,9 +132,9 @@ class Desk:
 
 
 @contextmanager
-def desk(url: str, platform: str = "http://127.0.0.1:9/") -> Iterator[Desk]:
+def desk(url: str, platform: str = "http://127.0.0.1:9/", **serving: Any) -> Iterator[Desk]:
     """A server that is up; killed with the block if it still lives."""
-    server = Desk(url, platform)
+    server = Desk(url, platform, serving)
     server.start()
     try:
         server.ready()

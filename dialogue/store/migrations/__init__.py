@@ -11,7 +11,7 @@ from dialogue.errors import StoreError
 from dialogue.store.schema import metadata
 
 VERSION_TABLE = "starfold_version"
-VERSIONS = ("0001", "0002", "0003")
+VERSIONS = ("0001", "0002", "0003", "0004")
 """Every schema there was, oldest first."""
 
 # Alembic keeps the migration it is running in module globals.
