@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dialogue import tracing
 from dialogue.actions.base import ActionError, ActionOutcome, ActionRejected, ActionRequest, Actions
 from dialogue.domain import ACTION_LISTEN, REQUESTED_SLOT, Domain
 from dialogue.engine import MOST_ACTIONS, SESSION_METADATA, Engine, Steps, Turned
@@ -124,7 +125,7 @@ class Bot:
             StoreError: if the store cannot be reached, or something else has taken the conversation on meanwhile.
         """
         watch = Watch()
-        with self._store.turn(message.sender):
+        with tracing.span("turn", {"starfold.channel": message.channel}), self._store.turn(message.sender):
             with watch("load"):
                 replies = self._store.seen(message.sender, message)
                 tracker = self._memory.tracker(message.sender) if replies is None else None
@@ -156,7 +157,7 @@ class Bot:
         if found is None:
             raise ValueError(f"entities of {intent!r}: expected a mapping or a list of mappings, got {entities!r:.80}")
         watch = Watch()
-        with self._store.turn(sender):
+        with tracing.span("turn", {"starfold.trigger": intent}), self._store.turn(sender):
             with watch("load"):
                 tracker = self._memory.tracker(sender)
             if message_id is not None and message_id not in [one.message_id for one in tracker.reminders.values()]:
@@ -265,8 +266,9 @@ class Bot:
 
     def _turn(self, tracker: Tracker, message: Message, belief: Belief, watch: Watch) -> TurnResult:
         """Run a turn and store it. The right to the conversation is the caller's."""
-        with watch("decide"):
+        with watch("decide") as span:
             turned = self._drive(self._engine.turn(tracker, message, belief, self._clock), watch)
+            span.set_attributes(_told(turned.decision, belief))
         with watch("store"):
             answered = Answered(message, turned.replies, watch.read())
             self._store.append(message.sender, tracker.length, turned.events, answered=answered)
@@ -284,8 +286,10 @@ class Bot:
         try:
             request = next(steps)
             while True:
-                with watch("act"):
+                with watch("act", **{"starfold.action": request.name}) as span:
                     outcome = self._run(request)
+                    if isinstance(outcome, ActionError):
+                        span.set_attributes({"error.type": "ActionError"})
                 request = steps.send(outcome)
         except StopIteration as stop:
             turned: Turned = stop.value
@@ -302,3 +306,15 @@ class Bot:
             if isinstance(problem, ActionError):
                 return problem
             return ActionError(f"{type(problem).__name__}: {problem}")
+
+
+def _told(decision: Decision, belief: Belief) -> dict[str, str | float]:
+    """What a span holds of a turn: what was decided and how sure that is, nothing that was said."""
+    told: dict[str, str | float] = {
+        "starfold.kind": decision.kind.value,
+        "starfold.action": decision.action,
+        "starfold.policy": decision.policy,
+        "starfold.confidence": decision.confidence,
+        "starfold.unknown": belief.unknown,
+    }
+    return told if belief.top is None else {**told, "starfold.intent": belief.top.name}

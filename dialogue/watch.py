@@ -1,4 +1,4 @@
-"""How long the stages of a turn take."""
+"""How long the stages of a turn take; each is a span, too, where somebody traces."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
+from typing import Any
+
+from dialogue import tracing
 
 
 class Watch:
@@ -16,19 +19,21 @@ class Watch:
         self._open: list[str] = []
 
     @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        """Measure a stage."""
+    def __call__(self, stage: str, **attributes: str) -> Iterator[Any]:
+        """Measure a stage. The attributes are its span's."""
         self._spent.setdefault(stage, 0.0)
         self._open.append(stage)
         start = time.perf_counter()
         try:
-            yield
+            with tracing.span(stage, attributes) as span:
+                yield span
         finally:
             self._open.pop()
             self._add(stage, (time.perf_counter() - start) * 1000)
 
     def split(self, stages: Mapping[str, float]) -> None:
-        """Take parts that were measured elsewhere out of the open stage."""
+        """Take parts that were measured elsewhere, and have just ended, out of the open stage."""
+        tracing.past(stages)
         for stage, milliseconds in stages.items():
             self._add(stage, milliseconds)
 

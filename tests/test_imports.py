@@ -18,7 +18,7 @@ PACKAGES = ("dialogue", "encoders", "policies")
 
 # Lowest first. A module may import its own step and those below; side by side stand two towers on one ground.
 CONVERSATION = (
-    ("dialogue.catalog", "dialogue.clock", "dialogue.errors", "dialogue.message", "dialogue.watch"),
+    ("dialogue.catalog", "dialogue.clock", "dialogue.errors", "dialogue.message", "dialogue.tracing", "dialogue.watch"),
     ("dialogue.domain", "dialogue.events", "dialogue.fold", "dialogue.reminders", "dialogue.slots"),
     ("dialogue.tracker",),
     ("dialogue.draft", "dialogue.extraction", "dialogue.responses", "dialogue.understanding"),
@@ -56,6 +56,7 @@ HOMES = {
     "alembic": ("dialogue.store.migrations",),
     "cryptography": ("dialogue.channels.discord", "dialogue.channels.feishu", "dialogue.channels.wechat_crypto"),
     "fastapi": ("dialogue.server",),
+    "faststream": ("dialogue.server.brokers",),
     "fasttext": ("encoders.fasttext",),
     "gensim": ("encoders.word2vec",),
     "httpx": ("dialogue.actions.http", "dialogue.channels", "dialogue.server"),
@@ -64,6 +65,7 @@ HOMES = {
     "limits": ("dialogue.server.limits",),
     "onnx": ("encoders.bert_onnx",),
     "onnxruntime": ("encoders.bert_runtime",),
+    "opentelemetry": ("dialogue.tracing",),
     "prometheus_client": ("dialogue.server.metrics",),
     "prompt_toolkit": ("dialogue.channels",),
     "pydantic": (

@@ -18,14 +18,17 @@ from dialogue.channels.base import Channel, Listener, Registers
 from dialogue.sections import Serving
 from dialogue.server import conversations_api, health, model_api, replies, stream
 from dialogue.server.auth import Authority
+from dialogue.server.brokers import broker_of
 from dialogue.server.chores import remind, tidy
 from dialogue.server.courier import Courier, listen, register
 from dialogue.server.limits import Guard, Limiter
 from dialogue.server.origins import Origins
 from dialogue.server.parts import Parts
+from dialogue.server.publisher import Publisher
 from dialogue.server.rasa_mount import NOTHING, RasaOptions, mount
 from dialogue.server.service import BotService
 from dialogue.server.static import static_routes
+from dialogue.server.traced import Traced
 from dialogue.server.webhooks import webhooks
 
 logger = logging.getLogger(__name__)
@@ -53,7 +56,7 @@ def create_app(
         rasa: what of Rasa's server is served.
 
     Raises:
-        StarfoldError: if an origin or a rate of `serving` is wrong.
+        StarfoldError: if an origin, a rate or the broker of `serving` is wrong, or its packages are not there.
     """
     parts = Parts(
         service=service,
@@ -65,12 +68,15 @@ def create_app(
     )
     client = httpx.AsyncClient(timeout=15.0)
     courier = Courier(service, channels, client)
+    publisher = Publisher(service, broker_of(serving.events)) if serving.events.url else None
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         chores: list[Coroutine[Any, Any, None]] = [service.feed.run(), remind(service, courier), tidy(parts)]
         if channels:
             chores.append(courier.run())
+        if publisher is not None:
+            chores.append(publisher.run())
         chores += [listen(channel, courier.take, client) for channel in channels if isinstance(channel, Listener)]
         chores += [register(channel, client) for channel in channels if isinstance(channel, Registers)]
         tasks = [asyncio.ensure_future(chore) for chore in chores]
@@ -106,4 +112,5 @@ def create_app(
             expose_headers=["Retry-After"],
             max_age=600,
         )
+    app.add_middleware(Traced)
     return app

@@ -11,6 +11,7 @@ from typing import Any
 import uvicorn
 from pydantic import ValidationError
 
+from dialogue import tracing
 from dialogue.errors import StarfoldError
 from dialogue.project import Progress
 from dialogue.sections import Serving
@@ -67,6 +68,7 @@ def serve(
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
         quiet()
     service = open_service(project, serving, progress=progress)
+    stop = tracing.start(service.bot.name) if tracing.wanted() else None
     served, rasa = sorted_out(channels, api=api)
     app = create_app(service, serving, authority_of(project, serving), channels=served, project=project, rasa=rasa)
     config = uvicorn.Config(
@@ -85,3 +87,6 @@ def serve(
         uvicorn.Server(config).run()
     except SystemExit as end:  # it has logged why
         raise StarfoldError(f"cannot listen on {serving.host}:{serving.port}") from end
+    finally:
+        if stop is not None:
+            stop()

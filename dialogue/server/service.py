@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from dialogue import tracing
 from dialogue.bot import Bot, TurnResult
 from dialogue.errors import StarfoldError
 from dialogue.message import Message
@@ -18,6 +20,7 @@ from dialogue.server.logs import conversation_id
 from dialogue.server.metrics import Metrics
 from dialogue.server.transcript import items
 from dialogue.store.mailbox import Mailbox
+from dialogue.store.outbox import Outbox
 from dialogue.store.records import Records
 from dialogue.store.sql import SqlTrackerStore
 
@@ -49,6 +52,7 @@ class BotService:
         self.store = store
         self.records = Records(store.database)
         self.mailbox = Mailbox(store.database)
+        self.outbox = Outbox(store.database)
         self.metrics = Metrics()
         self.feed = Feed(self._items, lambda names: self.call(self.records.last, names))
         self._most_waiting = most_waiting
@@ -149,9 +153,15 @@ class BotService:
 
     async def _run(self, sender: str, run: Callable[[], Value]) -> Value:
         conversation_id.set(sender)
+        waiting = tracing.begin("wait")
+
+        def begun() -> Value:
+            waiting.end()
+            return run()
+
         async with self._queue(sender):
             try:
-                result = await self._thread(self._turns, run)
+                result = await self._thread(self._turns, begun)
             finally:
                 self.feed.touch(sender)
         if isinstance(result, TurnResult):
@@ -181,7 +191,8 @@ class BotService:
             task.exception()  # whoever waited has it; nobody may wait any more
 
     async def _thread(self, pool: ThreadPoolExecutor, function: Callable[..., Value], *arguments: Any) -> Value:
-        return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
+        context = contextvars.copy_context()  # so that what the thread logs and traces knows what it belongs to
+        return await asyncio.get_running_loop().run_in_executor(pool, context.run, function, *arguments)
 
     async def _items(self, conversation: str, after: int) -> tuple[list[dict[str, Any]], int]:
         return await self.call(self._read_items, conversation, after)
