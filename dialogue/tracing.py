@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeAlias
 
@@ -84,14 +84,15 @@ def begin(name: str) -> Any:
     return _NOTHING if _tracer is None else _tracer.start_span(name)
 
 
-def request(method: str, headers: Mapping[str, str]) -> AbstractContextManager[Any]:
+def request(method: str, headers: Iterable[tuple[bytes, bytes]]) -> AbstractContextManager[Any]:
     """The span of an HTTP request, within the caller's if its headers tell of one (W3C `traceparent`)."""
     if _tracer is None:
         return _NOTHING
     from opentelemetry.propagate import extract
     from opentelemetry.trace import SpanKind
 
-    return _open(method, context=extract(headers), kind=SpanKind.SERVER, attributes={"http.request.method": method})
+    told = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+    return _open(method, context=extract(told), kind=SpanKind.SERVER, attributes={"http.request.method": method})
 
 
 def past(milliseconds: Mapping[str, float]) -> None:

@@ -15,7 +15,7 @@ SERVERS: Mapping[str, str] = MappingProxyType(
         "models": "models are not fetched from a server; starfold trains its own",
         "nlu": "messages are understood here, not by another server",
         "lock_store": "turns are locked by the conversation store; a store of locks comes with the server",
-        "tracing": "nothing is traced",
+        "tracing": "traces go where the environment variables OTEL_* of OpenTelemetry say",
         "model_storage": "models are kept in `model:` alone",
     }
 )
@@ -148,7 +148,7 @@ def _read_broker(fields: Mapping[str, Node], entry: Entry, found: Endpoints, rep
         return Row(entry.where, name, "", f"{kind}: events are kept in the conversation store alone", True)
     texts = {key: str(value) for key, value in values.items() if not isinstance(value, list)}
     if kind == "pika":
-        known, queues = PIKA, _list(values.get("queues", TOPIC))
+        known, queues = PIKA, _list(values.get("queues") or TOPIC)
         url, topic = _amqp_url(texts), queues[0]
         bind = f"bind them to the exchange {topic}"
         told = [named(queues[1:], bind), named([key for key in ("exchange_name",) if key in values], f"it is {topic}")]

@@ -18,8 +18,7 @@ class Traced:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        with tracing.request(scope["method"], headers) as span:
+        with tracing.request(scope["method"], scope["headers"]) as span:
 
             async def told(message: Message) -> None:
                 if message["type"] == "http.response.start":

@@ -403,7 +403,7 @@ def test_tracker_stores_of_sql(tmp_path: Path, text: str, url: str | None) -> No
 @pytest.mark.parametrize(
     ("text", "url", "topic"),
     [
-        ("url: localhost", "amqp://localhost:5672/", "rasa_core_events"),
+        ("url: localhost, queues: []", "amqp://localhost:5672/", "rasa_core_events"),
         (
             "type: pika, url: rabbit, port: 99, username: a, password: 'b/c', queues: [one, two]",
             "amqp://a:b%2Fc@rabbit:99/",

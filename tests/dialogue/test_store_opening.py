@@ -123,8 +123,9 @@ def test_a_database_of_the_first_version_gets_its_index_and_keeps_its_events(url
     store.append("ann", 0, [SlotSet("x", 1)])
     store.append("bob", 0, [Restarted()])
     store.close()
-    later = [f"DROP TABLE {table}" for table in ("mailbox", "addresses", "feedback")]
+    later = [f"DROP TABLE {table}" for table in ("mailbox", "addresses", "feedback", "leases")]
     later += [f"ALTER TABLE messages DROP COLUMN {column}" for column in ("first", "milliseconds")]
+    later += ["DROP INDEX ix_conversations_behind", "ALTER TABLE conversations DROP COLUMN published"]
     change(url, *later, "DROP INDEX ix_events_type", "UPDATE starfold_version SET version_num = '0001'")
     again = SqlTrackerStore(url)
     assert again.conversations(having="slot") == ["ann"]
