@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -57,7 +58,7 @@ def prepare(place: Path, language: str, tune: str) -> Path:
         text += "\nfusion:\n  tune: last_layers\n"
     if "\nstore:" not in text:
         text += "\nstore:\n  url: sqlite:///.starfold/conversations.db\n"
-    text = text.replace("tune: last_layers", f"tune: {tune}")
+    text = re.sub(r"\btune: \w+", f"tune: {tune}", text)
     file.write_text(text.replace("sqlite:///.starfold/conversations.db", "sqlite://"), "utf-8")
     return project
 
