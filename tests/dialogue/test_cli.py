@@ -286,7 +286,9 @@ def test_an_answer_comes_before_the_pipe_is_closed():
 
 
 def test_control_c_is_quiet():
-    talk = process(FAKE_PROJECT, "chat")
+    # What runs in a shell's background inherits that Ctrl-C is ignored, and Python leaves it so.
+    heard = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    talk = process(heard + FAKE_PROJECT, "chat")
     talk.stdin.write(b"one\n")
     talk.stdin.flush()
     talk.stdout.readline()

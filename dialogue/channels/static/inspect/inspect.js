@@ -188,7 +188,8 @@ part("reading").addEventListener("submit", async (/** @type {Event} */ event) =>
 });
 part("turns").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
   const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  const next = by && turns[turns.findIndex((one) => one.sequence === shown) + by];
+  const from = Number(/** @type {HTMLElement} */ (event.target).closest(".turn")?.dataset.sequence); // it may not be shown yet
+  const next = by && turns[turns.findIndex((one) => one.sequence === from) + by];
   if (!next) return;
   event.preventDefault();
   choose(next.sequence);
