@@ -184,7 +184,7 @@ def test_servers_whose_clocks_differ_send_nothing_twice(clock):
         clock.set(HOUR)
         with pytest.MonkeyPatch.context() as patch:
             patch.delenv("LD_PRELOAD")
-            other = Desk(url, platform.url)
+            other = Desk(url, platform.url, {})
             other.start()
         try:
             other.ready()
