@@ -108,6 +108,7 @@ def test_turns_come_in_while_one_looks(inside, expect):
     expect(developer.locator(".turn")).to_have_count(3)
     expect(developer.locator(".heard .said")).to_have_text("bye")
     developer.locator(".turn").first.click()
+    expect(developer.locator(".turn").first).to_have_attribute("aria-current", "true")
     developer.keyboard.press("ArrowDown")
     expect(developer.locator(".turn").nth(1)).to_have_attribute("aria-current", "true")
     assert "&t=" in developer.url
