@@ -1,13 +1,31 @@
-"""Meaning of the markers: what needs a server is skipped where there is none, but never in continuous integration."""
+"""What holds for all tests: which are skipped, and which worker runs what.
+
+What needs a server is skipped where there is none, but never in continuous integration.
+"""
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from tests.dialogue.stores import POSTGRES
 from tests.server.event_brokers import URLS, answers
+
+
+class Files(LoadFileScheduling):
+    """A file at a time for each worker; those of the browser are one, for they share it and a trained bot."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder, _, file = super()._split_scope(nodeid).rpartition("/")
+        return folder if folder == "tests/browser" else f"{folder}/{file}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Files:
+    return Files(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
