@@ -12,19 +12,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dialogue.fusion.forward import Fused
+from dialogue.fusion.shape import FusionConfig
 from dialogue.fusion.units import Seen, Units, lay_flat
 from dialogue.posterior.arrays import load_arrays, save_arrays
 from dialogue.posterior.kernel import IntArray, View, join, take, unit
 from encoders.base import Encoder
 from encoders.catalog import resolve
 from encoders.features import Utterance
-
-if TYPE_CHECKING:
-    from dialogue.fusion.transformer import Fusion
 
 FUSION_VIEW = "fusion"
 BATCH = 256
@@ -36,16 +34,14 @@ class Member:
 
     encoders: Mapping[str, Encoder]
     types: Mapping[str, str]
-    fusion: Fusion | None
+    fusion: Fused | None
 
     def see(self, utterances: Sequence[Utterance], units: Units) -> dict[str, View]:
         """The views [N, S] of the member's own encoders and of its fusion."""
-        from dialogue.fusion.training import encode
-
         seen = {name: see(encoder, utterances) for name, encoder in self.encoders.items()}
         views: dict[str, View] = {name: view.sentence for name, view in seen.items()}
         if self.fusion is not None:
-            views[FUSION_VIEW] = encode(self.fusion, units.beside(seen).narrowed())
+            views[FUSION_VIEW] = self.fusion.encode(units.beside(seen).narrowed())
         return views
 
     def save(self, folder: Path) -> None:
@@ -56,8 +52,7 @@ class Member:
         if self.fusion is not None:
             config = {**asdict(self.fusion.config)}
             (folder / "fusion.json").write_text(json.dumps(config, indent=1), "utf-8")
-            state = {name: tensor.numpy() for name, tensor in self.fusion.state_dict().items()}
-            save_arrays(folder / "fusion.safetensors", state)
+            save_arrays(folder / "fusion.safetensors", self.fusion.arrays)
 
     @classmethod
     def load(cls, folder: Path, types: Mapping[str, str]) -> Member:
@@ -66,20 +61,13 @@ class Member:
         return cls(encoders, types, load_fusion(folder) if (folder / "fusion.json").exists() else None)
 
 
-def load_fusion(folder: Path) -> Fusion:
+def load_fusion(folder: Path) -> Fused:
     """The fusion of a member's folder. Raises `ValueError` when it is damaged."""
-    import torch
-
-    from dialogue.fusion.transformer import Fusion, FusionConfig
-
     arrays = load_arrays(folder / "fusion.safetensors")
     try:
-        config = FusionConfig(**json.loads((folder / "fusion.json").read_text("utf-8")))
-        fusion = Fusion(config)
-        fusion.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
-    except (TypeError, ValueError, RuntimeError) as error:
+        return Fused(FusionConfig(**json.loads((folder / "fusion.json").read_text("utf-8"))), arrays)
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{folder / 'fusion.json'} and fusion.safetensors do not fit: {error}") from error
-    return fusion.eval()
 
 
 def see(encoder: Encoder, utterances: Sequence[Utterance]) -> Seen:

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dialogue.fusion.transformer import Fusion, FusionConfig
+from dialogue.fusion.shape import FusionConfig
+from dialogue.fusion.transformer import Fusion
 from dialogue.fusion.units import Units, collate
 from dialogue.posterior.kernel import FloatArray, IntArray
 from dialogue.posterior.sample import balanced_sample

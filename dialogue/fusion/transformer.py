@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dialogue.fusion.shape import FusionConfig
+
 FloatArray: TypeAlias = NDArray[np.float32]
 
 # a block's parameter -> its name in BERT
@@ -32,37 +34,6 @@ BERT_NAMES = (
     ("narrow", "output.dense"),
     ("narrow_norm", "output.LayerNorm"),
 )
-
-
-@dataclass(frozen=True)
-class FusionConfig:
-    """Sizes of a fusion.
-
-    Attributes:
-        hidden: width H of a state; of the pretrained encoder, when it is continued.
-        heads: attention heads; H must be a multiple.
-        feed_forward: inner width of a block.
-        layers: how many blocks: few, since a bot has few sentences and two CPU cores.
-        dropout: probability, on attention and on every block's two outputs.
-        encoder_dropout: probability that one encoder's view of a group of texts is dropped in training, so that none
-            leans on another.
-        epsilon: of the layer norms.
-        activation: of the blocks' inner layer: "gelu", "gelu_new" or "relu".
-        pretrained: whether the layers continue a pretrained encoder; decides where the gates start.
-        words: width of each encoder's word vectors; `sentences`: of its sentence vectors.
-    """
-
-    hidden: int
-    heads: int
-    feed_forward: int
-    layers: int
-    dropout: float
-    encoder_dropout: float
-    epsilon: float
-    pretrained: bool
-    words: Mapping[str, int]
-    sentences: Mapping[str, int]
-    activation: str = "gelu"
 
 
 @dataclass(frozen=True)
@@ -138,6 +109,10 @@ class Fusion(nn.Module):
         self.words = nn.ModuleDict({name: Gate(d, config.hidden, start) for name, d in config.words.items()})
         self.sentences = nn.ModuleDict({name: Gate(d, config.hidden, start) for name, d in config.sentences.items()})
         self.blocks = nn.ModuleList([Block(config) for _ in range(config.layers)])
+
+    def arrays(self) -> dict[str, FloatArray]:
+        """All parameters by name: what `dialogue.fusion.forward` reads."""
+        return {name: np.atleast_1d(tensor.detach().numpy().copy()) for name, tensor in self.state_dict().items()}
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """States of the last block [B, S, H] and the fused feature [B, H]: their mean over the text, of length 1."""

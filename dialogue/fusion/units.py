@@ -102,12 +102,19 @@ def stack(parts: Sequence[Any]) -> Any:
     return vstack(parts, format="csr") if isinstance(parts[0], csr_matrix) else np.concatenate(parts)
 
 
-def collate(units: Units, rows: IntArray, hidden: int, names: Iterable[str]) -> Batch:
+@dataclass(frozen=True, slots=True)
+class Padded:
+    """B texts of at most S subwords and T words, padded; see `dialogue.fusion.transformer.Batch`, the same in torch."""
+
+    states: FloatArray
+    mask: NDArray[np.bool_]
+    word_of: IntArray
+    words: Mapping[str, FloatArray]
+    sentences: Mapping[str, FloatArray]
+
+
+def pad(units: Units, rows: IntArray, hidden: int, names: Iterable[str]) -> Padded:
     """Texts `rows` as a padded batch of the encoders `names`; `hidden` is the fusion's width H."""
-    import torch
-
-    from dialogue.fusion.transformer import Batch
-
     longest = max(1, *(units.length(int(i)) for i in rows))
     states = np.zeros((len(rows), longest, hidden), np.float32)
     word_of = np.full((len(rows), longest), -1, np.int64)
@@ -121,12 +128,28 @@ def collate(units: Units, rows: IntArray, hidden: int, names: Iterable[str]) -> 
     mask = np.arange(longest) < lengths[:, None]
     mask[lengths == 0, 0] = True  # attention needs one place; the state there is zero
     seen = {name: units.seen[name] for name in names}
+    return Padded(
+        states,
+        mask,
+        word_of,
+        {name: padded_words(view, rows) for name, view in seen.items()},
+        {name: view.sentence[rows] for name, view in seen.items()},
+    )
+
+
+def collate(units: Units, rows: IntArray, hidden: int, names: Iterable[str]) -> Batch:
+    """The same as `pad`, for training."""
+    import torch
+
+    from dialogue.fusion.transformer import Batch
+
+    padded = pad(units, rows, hidden, names)
     return Batch(
-        states=torch.from_numpy(states),
-        mask=torch.from_numpy(mask),
-        word_of=torch.from_numpy(word_of),
-        words={name: torch.from_numpy(padded_words(view, rows)) for name, view in seen.items()},
-        sentences={name: torch.from_numpy(view.sentence[rows]) for name, view in seen.items()},
+        states=torch.from_numpy(padded.states),
+        mask=torch.from_numpy(padded.mask),
+        word_of=torch.from_numpy(padded.word_of),
+        words={name: torch.from_numpy(words) for name, words in padded.words.items()},
+        sentences={name: torch.from_numpy(sentence) for name, sentence in padded.sentences.items()},
     )
 
 

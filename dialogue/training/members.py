@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dialogue.config import Config
 from dialogue.encoding import EncoderSet
+from dialogue.fusion.forward import Fused
 from dialogue.fusion.member import Member, out_of_fold, see
+from dialogue.fusion.shape import FusionConfig
 from dialogue.fusion.units import Units
 from dialogue.plugins import build_encoders
 from dialogue.posterior.kernel import FloatArray, IntArray, View
@@ -19,9 +20,6 @@ from dialogue.training.memory import release
 from encoders.base import Encoder
 from encoders.bert import BertEncoder
 from encoders.features import Utterance
-
-if TYPE_CHECKING:
-    from dialogue.fusion.transformer import Fusion
 
 Progress = Callable[[str, int, int], None]
 
@@ -85,10 +83,9 @@ def tune(
     rows: IntArray,
     rest: IntArray,
     progress: Callable[[int, int], None],
-) -> Fusion:
+) -> Fused:
     """A fusion trained on texts `rows`, stopped by texts `rest`."""
     from dialogue.fusion.training import Lessons, Recipe, train_fusion
-    from dialogue.fusion.transformer import FusionConfig
 
     section = config.fusion
     units = material.units.beside({name: see(encoder, material.utterances) for name, encoder in own.items()})
@@ -96,7 +93,7 @@ def tune(
     if answers is not None:
         answers = answers.beside({name: see(encoder, material.answers) for name, encoder in own.items()})
     joins = [name for name in units.seen if name != top.name]
-    return train_fusion(
+    network = train_fusion(
         FusionConfig(
             hidden=top.width,
             heads=top.heads,
@@ -123,6 +120,7 @@ def tune(
         ),
         progress,
     )
+    return Fused(network.config, network.arrays())
 
 
 @dataclass(frozen=True, slots=True)

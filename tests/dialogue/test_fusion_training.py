@@ -10,8 +10,9 @@ import pytest
 import torch
 
 import dialogue.fusion.training as training
+from dialogue.fusion.shape import FusionConfig
 from dialogue.fusion.training import Lessons, Recipe, batches, contrastive, encode, rate, separation, train_fusion
-from dialogue.fusion.transformer import Fusion, FusionConfig
+from dialogue.fusion.transformer import Fusion
 from dialogue.fusion.units import Seen, Units
 
 WIDTH = 8

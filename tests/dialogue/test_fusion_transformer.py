@@ -13,8 +13,10 @@ import pytest
 import torch
 
 from dialogue.encoding import Continued, EncoderSet
+from dialogue.fusion.forward import Fused
+from dialogue.fusion.shape import FusionConfig
 from dialogue.fusion.training import contrastive, encode, fused
-from dialogue.fusion.transformer import Fusion, FusionConfig, activate
+from dialogue.fusion.transformer import Fusion, activate
 from dialogue.fusion.units import Units, collate
 from dialogue.training.members import continued_layers
 from encoders.base import Encoder
@@ -64,6 +66,30 @@ def continued(encoders: EncoderSet, units: Units) -> Fusion:
 
 def see(encoders: EncoderSet, texts: Sequence[str] = TEXTS) -> Units:
     return encoders.see([tokenize(text) for text in texts]).narrowed()
+
+
+@pytest.mark.parametrize("activation", ["gelu", "gelu_new", "relu"])
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_numpy_reads_as_torch_does(pretrained: bool, activation: str, folder: Path) -> None:
+    if pretrained:
+        encoders = encoder_set(folder, 2)
+        units = see(encoders)
+        config = replace(continued(encoders, units).config, activation=activation)
+    else:
+        units, config = scratch()[0], replace(SCRATCH, activation=activation)
+    fusion = Fusion(config)
+    with torch.no_grad():
+        for parameter in fusion.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.1)  # gates open, biases are not zero
+    assert np.allclose(Fused(config, fusion.arrays()).encode(units), encode(fusion, units), atol=1e-5)
+
+
+def test_arrays_that_do_not_fit_are_refused() -> None:
+    arrays = Fusion(SCRATCH).arrays()
+    with pytest.raises(ValueError, match=r"'blocks\.1\.key\.bias' has shape None, expected \(16,\)"):
+        Fused(SCRATCH, {name: array for name, array in arrays.items() if name != "blocks.1.key.bias"})
+    with pytest.raises(ValueError, match=r"'words\.words\.gate' has shape \(2,\), expected \(1,\)"):
+        Fused(SCRATCH, {**arrays, "words.words.gate": np.zeros(2, np.float32)})
 
 
 @pytest.mark.parametrize("layers", [1, 3])

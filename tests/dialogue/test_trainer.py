@@ -14,7 +14,6 @@ import dialogue.training.members as members_module
 from dialogue.encoding import EncoderSet
 from dialogue.errors import TrainingError
 from dialogue.fusion.member import FUSION_VIEW, Member, average, load_fusion, out_of_fold
-from dialogue.fusion.training import encode
 from dialogue.posterior.family import PosteriorName
 from dialogue.posterior.kernel import View
 from dialogue.training.corpus import Corpus
@@ -71,7 +70,7 @@ def test_the_fusion_s_features_are_by_the_member_that_was_not_trained_on_the_tex
     for (rows, rest), member in zip(dealt, members, strict=True):
         assert not set(rows) & set(rest)
         assert member.fusion is not None
-        own = encode(member.fusion, found.units.pick(np.array(rest)))
+        own = member.fusion.encode(found.units.pick(np.array(rest)))
         assert np.allclose(np.asarray(views[FUSION_VIEW])[rest], own, atol=1e-5)
 
 
