@@ -86,13 +86,14 @@ def test_teaching_moves_the_belief(inside, expect):
     page.locator(".turn").nth(1).click()
     expect(page.locator(".heard .said")).to_have_text("open telescope on friday")
     mean = "Number(document.querySelector('[data-name=opening_hours]').style.getPropertyValue('--mean'))"
-    before = page.evaluate(mean)
+    before, drawn = page.evaluate(mean), page.locator("[data-name=opening_hours]").first.get_attribute("style")
     version = page.locator("#model").inner_text()
     page.get_by_label("It means").select_option("opening_hours")
     page.get_by_role("button", name="Teach").click()
     expect(page.locator(".told")).to_contain_text("Learned. opening_hours:", timeout=30_000)
-    page.wait_for_function(f"{mean} > {before}")
     expect(page.locator(".before").first).to_be_attached()
+    expect(page.locator("[data-name=opening_hours]").first).not_to_have_attribute("style", drawn)  # bars move late
+    assert page.evaluate(mean) > before
     assert page.locator("#model").inner_text() != version
     page.get_by_label("Read a sentence").fill("open telescope on friday")
     page.keyboard.press("Enter")

@@ -23,8 +23,10 @@ PATIENCE = 100  # seconds; a loaded machine is slow
 HUMBLED = ("setpriv", "--inh-caps=-all", "--bounding-set=-dac_override")  # what is read-only is so for root, too
 ANSWERS = {"hello": ("utter_greet", "Hello!"), "bye": ("utter_goodbye", "Bye.")}
 SLOW_SAVE = """
+import signal
 import time
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background has it ignored
 from dialogue.model import Model
 def save(self, folder):
     (folder / "half").write_text("half")
