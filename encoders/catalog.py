@@ -143,4 +143,4 @@ def _installed() -> tuple[EntryPoint, ...]:
 def _unknown(fact: str, key: str, known: tuple[str, ...]) -> str:
     near = get_close_matches(key, known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    return f"{fact}{hint} Expected one of: {', '.join(known)}"
+    return f"{fact}{hint} Expected one of: {', '.join(known)}" if known else f"{fact}; it takes none"

@@ -38,6 +38,7 @@ def test_dotted_path_and_conversion() -> None:
         ("bert", {"max_tokens": True}, "max_tokens.*integer"),
         ("bert", {"runtime": "gpu"}, "'auto', 'torch' or 'onnx'"),
         ("onehot", {"char_ngrams": [1]}, "char_ngrams"),
+        ("use", {"dim": 3}, "encoder 'use' has no option 'dim'; it takes none$"),
         ("tests.encoders.test_catalog:Third", {}, "needs the option 'size'"),
     ],
 )
