@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from scipy.special import softmax
 from typing_extensions import Self
 
 from dialogue.posterior.descent import descend
-from dialogue.posterior.kernel import FloatArray
+from dialogue.posterior.kernel import FloatArray, IntArray
 from dialogue.posterior.last_layer import Arrays, LastLayer, Lesson
+from dialogue.posterior.softmax_map import cross_entropy
 
 STEPS = 200
 RATE = 0.05
@@ -81,26 +81,38 @@ class DropoutPosterior(LastLayer[Masked]):
         scale = regression.scale(lesson.precision)
         units = np.linalg.inv(lesson.factor).T.astype(np.float32)
         inputs = regression.vectors * scale  # [M, M]
-        hidden = torch.from_numpy(lesson.features @ units)  # [N, M]
-        x, labels = torch.from_numpy(regression.rotated * scale), torch.from_numpy(lesson.labels)
-        to_units = torch.from_numpy(lesson.factor.T @ inputs)  # a = factor^T W
-        decay = torch.from_numpy(np.float32(lesson.precision) * scale[:, None] ** 2)
-        v = torch.from_numpy((regression.vectors.T @ lesson.weights) / scale[:, None]).requires_grad_(True)
+        hidden = lesson.features @ units  # [N, M]
+        x: FloatArray = regression.rotated * scale
+        to_units = lesson.factor.T @ inputs  # a = factor^T W
+        decay: FloatArray = np.float32(lesson.precision) * np.square(scale[:, None])
+        v: FloatArray = (regression.vectors.T @ lesson.weights) / scale[:, None]
 
-        def loss(rows: Tensor, share: Tensor) -> Tensor:
-            logits = x[rows] @ v
-            fitting = torch.nn.functional.cross_entropy(logits, labels[rows], reduction="sum")
-            penalty = dropout_penalty(logits, hidden[rows], to_units @ v, self.rate)
-            return (share * (fitting + penalty) + 0.5 * (decay * v**2).sum()) / len(labels)
+        def slope(rows: IntArray, share: float, rng: np.random.Generator) -> list[FloatArray]:
+            logits, weights = x[rows] @ v, to_units @ v
+            _, by_logits, by_weights = dropout_penalty(logits, hidden[rows], weights, self.rate)
+            by_logits += cross_entropy(logits, lesson.labels[rows])[1]
+            fitting = np.matmul(x[rows].T, by_logits)
+            fitting += to_units.T @ by_weights
+            away: FloatArray = decay * v
+            return [(np.float32(share) * fitting + away) / np.float32(len(x))]
 
-        descend([v], loss, len(labels), STEPS, RATE, seed)
+        descend([v], slope, len(x), STEPS, RATE, seed)
         rng = np.random.default_rng(seed)
         masks = (rng.random((samples, len(units))) >= self.rate).astype(np.float32) / np.float32(1 - self.rate)
-        return Masked(units, (to_units @ v.detach()).numpy(), masks)
+        return Masked(units, to_units @ v, masks)
 
 
-def dropout_penalty(logits: Tensor, hidden: Tensor, weights: Tensor, rate: float) -> Tensor:
-    """What dropout of the units [B, M] adds to the cross-entropy of logits [B, K], in the second order; nats."""
-    p = torch.softmax(logits, dim=1)
-    variance = rate / (1 - rate) * hidden**2 @ weights**2  # [B, K]
-    return 0.5 * (p * (1 - p) * variance).sum()
+def dropout_penalty(
+    logits: FloatArray, hidden: FloatArray, weights: FloatArray, rate: float
+) -> tuple[float, FloatArray, FloatArray]:
+    """What dropout of the units [B, M] adds to the cross-entropy of logits [B, K], in the second order; nats.
+
+    With it come its gradients by the logits [B, K] and by the weights [M, K].
+    """
+    p: FloatArray = softmax(logits, axis=1)
+    squared, odds = np.square(hidden), np.float32(rate / (1 - rate))
+    variance = odds * (squared @ np.square(weights))  # [B, K]
+    by_p = 0.5 * (1 - 2 * p) * variance
+    by_logits = p * (by_p - (p * by_p).sum(axis=1, keepdims=True))
+    by_weights = odds * weights * (squared.T @ (p * (1 - p)))
+    return 0.5 * float((p * (1 - p) * variance).sum()), by_logits, by_weights

@@ -19,19 +19,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
-from torch import Tensor
 from typing_extensions import Self
 
 from dialogue.posterior.conjugate import gaussian_draws
 from dialogue.posterior.descent import descend
-from dialogue.posterior.kernel import FloatArray
+from dialogue.posterior.kernel import FloatArray, IntArray
 from dialogue.posterior.last_layer import Arrays, LastLayer, Lesson
+from dialogue.posterior.softmax_map import cross_entropy
 
-STEPS = 300
+STEPS = 600
 RATE = 0.05
+BOUND_DRAWS = 64  # for the bound that is reported
 FIRST_FACTOR = 0.01  # deviation of the factors' entries before they have learned
 
 
@@ -91,56 +91,66 @@ class VariationalPosterior(LastLayer[Factored]):
         """Climb the bound from the maximum a posteriori and the diagonal of its curvature."""
         regression, classes = lesson.regression, lesson.classes
         scale = regression.scale(lesson.precision)
-        x = torch.from_numpy(regression.rotated * scale)  # [N, M]
-        labels = torch.from_numpy(lesson.labels)
-        prior = torch.from_numpy(1 / (np.float32(lesson.precision) * scale**2))[:, None]  # tau [M, 1]
-        mean = (regression.vectors.T @ lesson.weights) / scale[:, None]
-        p = softmax(lesson.features @ lesson.weights, axis=1)
-        curvature = np.square(x.numpy()).T @ (p * (1 - p)) + 1 / prior.numpy()
-        generator = torch.Generator().manual_seed(seed)
-        factors = FIRST_FACTOR * torch.randn((self.rank, *mean.shape), generator=generator)
-        mu, log_sigma = torch.from_numpy(mean), torch.from_numpy(-0.5 * np.log(curvature))
-        for part in (mu, log_sigma, factors):
-            part.requires_grad_(True)
+        x: FloatArray = regression.rotated * scale  # [N, M]
+        labels, texts = lesson.labels, np.float32(len(x))
+        prior: FloatArray = np.reciprocal(np.float32(lesson.precision) * np.square(scale[:, None]))  # tau [M, 1]
+        p: FloatArray = softmax(lesson.features @ lesson.weights, axis=1)
+        curvature = np.square(x).T @ (p * (1 - p)) + 1 / prior
+        mean: FloatArray = (regression.vectors.T @ lesson.weights) / scale[:, None]
+        rng = np.random.default_rng(seed)
+        q = Family(
+            mean=mean,
+            log_sigma=np.float32(-0.5) * np.log(curvature),
+            factors=np.float32(FIRST_FACTOR) * rng.standard_normal((self.rank, *mean.shape), np.float32),
+        )
 
-        def loss(rows: Tensor, share: Tensor) -> Tensor:
-            fitting = torch.nn.functional.cross_entropy(
-                sampled(x[rows], mu, log_sigma, factors), labels[rows], reduction="sum"
-            )
-            return (share * fitting + divergence(mu, log_sigma, factors, prior)) / len(labels)
+        def slope(rows: IntArray, share: float, rng: np.random.Generator) -> list[FloatArray]:
+            fitting, away = q.misfit(x[rows], labels[rows], rng)[1], q.divergence(prior)[1]
+            return [(np.float32(share) * f + a) / texts for f, a in zip(fitting, away, strict=True)]
 
-        descend([mu, log_sigma, factors], loss, len(labels), STEPS, RATE, seed)
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            bound = -float(np.mean([float(loss(torch.arange(len(labels)), torch.tensor(1.0))) for _ in range(4)]))
+        descend([q.mean, q.log_sigma, q.factors], slope, len(x), STEPS, RATE, seed)
+        misfit = np.mean([q.misfit(x, labels, rng)[0] for _ in range(BOUND_DRAWS)])
         return Factored(
             inputs=regression.vectors * scale,
-            mean=mu.detach().numpy(),
-            deviation=torch.exp(log_sigma).detach().numpy(),
-            factors=factors.detach().numpy(),
+            mean=q.mean,
+            deviation=np.exp(q.log_sigma),
+            factors=q.factors,
             draws=gaussian_draws(samples, classes, seed),
             common=gaussian_draws(samples, max(1, self.rank), seed + 1)[:, : self.rank],
-            bound=np.array([bound], np.float32),
+            bound=np.array([-(misfit + q.divergence(prior)[0]) / texts], np.float32),
         )
 
 
-def sampled(x: Tensor, mean: Tensor, log_sigma: Tensor, factors: Tensor) -> Tensor:
-    """One draw of the logits [B, K] for each text of x [B, M]; `factors` [R, M, K] move all texts together."""
-    variance = x**2 @ torch.exp(2 * log_sigma)
-    drawn = x @ mean + torch.sqrt(variance) * torch.randn_like(variance)
-    if len(factors):
-        drawn = drawn + torch.einsum("r,rbk->bk", torch.randn(len(factors)), x @ factors)
-    return drawn
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A Gaussian while it is being fitted: mu [M, K], log sigma [M, K] and l [R, M, K], changed in place."""
 
+    mean: FloatArray
+    log_sigma: FloatArray
+    factors: FloatArray
 
-def divergence(mean: Tensor, log_sigma: Tensor, factors: Tensor, prior: Tensor) -> Tensor:
-    """KL(q | prior) in nats; `prior` [M, 1] are the variances tau."""
-    variance = torch.exp(2 * log_sigma)  # [M, K]
-    second = variance + mean**2 + (factors**2).sum(0)
-    log_determinant = 2 * log_sigma.sum()
-    if len(factors):
-        flat = factors.flatten(1)  # [R, M K]
-        inner = torch.eye(len(flat)) + (flat / variance.flatten()) @ flat.T
-        log_determinant = log_determinant + torch.logdet(inner)
-    constant = mean.shape[1] * torch.log(prior).sum() - mean.numel()
-    return 0.5 * ((second / prior).sum() - log_determinant + constant)
+    def misfit(self, x: FloatArray, labels: IntArray, rng: np.random.Generator) -> tuple[float, list[FloatArray]]:
+        """Cross-entropy in nats of one draw of the logits of x [B, M], and its gradient by each of the three."""
+        variances = np.exp(2 * self.log_sigma)
+        deviation: FloatArray = np.sqrt(np.square(x) @ variances)  # [B, K]
+        noise = rng.standard_normal(deviation.shape, np.float32)
+        common = rng.standard_normal((len(self.factors), 1, 1), np.float32)  # moves all texts together
+        logits = x @ (self.mean + (common * self.factors).sum(axis=0)) + deviation * noise
+        loss, residual = cross_entropy(logits, labels)
+        by_mean = x.T @ residual
+        # Half a gradient by the variance of each logit; a text of all zeros has none.
+        half = np.divide(residual * noise, deviation, out=np.zeros_like(noise), where=deviation > 0)
+        return loss, [by_mean, variances * (np.square(x).T @ half), common * by_mean]
+
+    def divergence(self, prior: FloatArray) -> tuple[float, list[FloatArray]]:
+        """KL(q | prior) in nats and its gradients; `prior` [M, 1] are the variances tau."""
+        variances, rank = np.exp(2 * self.log_sigma), len(self.factors)
+        second = variances + np.square(self.mean) + np.square(self.factors).sum(axis=0)
+        scaled = (self.factors / variances).reshape(rank, self.mean.size)  # [R, M K]
+        inner = np.eye(rank) + scaled @ self.factors.reshape(rank, self.mean.size).T
+        pull = (np.linalg.inv(inner).astype(np.float32) @ scaled).reshape(self.factors.shape)
+        log_determinant = 2 * self.log_sigma.sum(dtype=np.float64) + np.linalg.slogdet(inner)[1]
+        constant = self.mean.shape[1] * np.log(prior).sum(dtype=np.float64) - self.mean.size
+        by_log_sigma = variances / prior - 1 + (self.factors * pull).sum(axis=0)
+        nats = 0.5 * float((second / prior).sum(dtype=np.float64) - log_determinant + constant)
+        return nats, [self.mean / prior, by_log_sigma, self.factors / prior - pull]
