@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dialogue.posterior.kernel import FloatArray, IntArray
 
@@ -16,11 +18,31 @@ EPSILON = 1e-8
 Slope = Callable[[IntArray, float, np.random.Generator], Sequence[FloatArray]]
 
 
+class Adam:
+    """Moves parameters, in place, against their gradients (Kingma & Ba 2015, "Adam")."""
+
+    def __init__(self, parameters: Sequence[NDArray[Any]]) -> None:
+        self._parameters = parameters
+        self._means = [np.zeros_like(p) for p in parameters]
+        self._squares = [np.zeros_like(p) for p in parameters]
+        self._steps = 0
+
+    def step(self, gradients: Sequence[NDArray[Any]], rate: float) -> None:
+        """One update of every parameter."""
+        self._steps += 1
+        rate /= 1 - BETAS[0] ** self._steps
+        correction = 1 / (1 - BETAS[1] ** self._steps)
+        for p, gradient, mean, square in zip(self._parameters, gradients, self._means, self._squares, strict=True):
+            mean += (1 - BETAS[0]) * (gradient - mean)
+            square += (1 - BETAS[1]) * (np.square(gradient) - square)
+            p -= rate * mean / (np.sqrt(correction * square) + EPSILON)
+
+
 def descend(parameters: Sequence[FloatArray], slope: Slope, texts: int, steps: int, rate: float, seed: int) -> None:
-    """Adam (Kingma & Ba 2015) against the gradients of a noisy loss; the rate falls to zero along half a cosine.
+    """Adam against the gradients of a noisy loss; the rate falls to zero along half a cosine.
 
     Args:
-        parameters: float32, changed in place.
+        parameters: changed in place.
         slope: the gradient by each of them: of a batch given by the numbers of its texts, of how many texts one of
             the batch stands for, and of a generator for noise.
         texts: how many there are, N. Up to `BATCH` of them are looked at in every step.
@@ -28,15 +50,8 @@ def descend(parameters: Sequence[FloatArray], slope: Slope, texts: int, steps: i
         rate: in the beginning.
         seed: of batches and noise.
     """
-    rng = np.random.default_rng(seed)
-    means = [np.zeros_like(p) for p in parameters]
-    squares = [np.zeros_like(p) for p in parameters]
+    rng, optimiser = np.random.default_rng(seed), Adam(parameters)
     for step in range(steps):
         rows = np.arange(texts) if texts <= BATCH else rng.permutation(texts)[:BATCH]
-        here = np.float32(rate * 0.5 * (1 + math.cos(math.pi * step / steps)) / (1 - BETAS[0] ** (step + 1)))
-        correction = np.float32(1 / (1 - BETAS[1] ** (step + 1)))
         gradients = slope(rows, texts / len(rows), rng)
-        for p, gradient, mean, square in zip(parameters, gradients, means, squares, strict=True):
-            mean += np.float32(1 - BETAS[0]) * (gradient - mean)
-            square += np.float32(1 - BETAS[1]) * (gradient**2 - square)
-            p -= here * mean / (np.sqrt(correction * square) + np.float32(EPSILON))
+        optimiser.step(gradients, rate * 0.5 * (1 + math.cos(math.pi * step / steps)))

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from scipy.linalg.lapack import spotrf, spotri
+from scipy.special import expit, log_softmax, softmax
 
-from dialogue.posterior.kernel import IntArray, MultiViewKernel, ViewKernel, Views, cosines, take
-from dialogue.posterior.link import DEFAULT_KNEE, DEFAULT_POWER, LOWEST
+from dialogue.posterior.descent import Adam
+from dialogue.posterior.kernel import FloatArray, IntArray, MultiViewKernel, ViewKernel, Views, cosines, take
+from dialogue.posterior.link import DEFAULT_KNEE, DEFAULT_POWER, LOWEST, Link
 from dialogue.posterior.sample import balanced_sample
-from encoders.adamw import AdamW
 
 FEW_TEXTS, MOST_TEXTS, SHARE = 600, 2000, 0.2
 STEPS = 25
@@ -59,51 +61,92 @@ def weigh(views: Views, labels: IntArray, start: Mapping[str, ViewKernel], *, se
     some = take(views, rows)
     _, y = np.unique(labels[rows], return_inverse=True)
     names = list(start)
-    cosine = torch.stack([torch.from_numpy(cosines(some[name], some[name])) for name in names])  # [V, n, n]
-    if not torch.isfinite(cosine).all():
+    names = list(start)
+    cosine = np.stack([cosines(some[name], some[name]) for name in names])  # [V, n, n]
+    if not np.isfinite(cosine).all():
         raise FloatingPointError("a view of the training texts holds a number that is not finite")
-    with torch.random.fork_rng(devices=[]):
-        return maximise(cosine, torch.from_numpy(y), names, start)
+    return maximise(cosine, y, names, start)
 
 
-def maximise(cosine: Tensor, y: Tensor, names: list[str], start: Mapping[str, ViewKernel]) -> Weighed:
+def maximise(cosine: FloatArray, y: IntArray, names: list[str], start: Mapping[str, ViewKernel]) -> Weighed:
     """Adam on the logarithms of weights, slopes, noise and power."""
-    n = len(y)
-    centre = torch.log(
-        torch.tensor(
-            [max(start[name].weight, SMALLEST_WEIGHT) for name in names]
-            + [start[name].slope for name in names]
-            + [DEFAULT_NOISE, DEFAULT_POWER]
-        )
+    n, v = len(y), len(names)
+    parts = [start[name] for name in names]
+    centre = np.log(
+        [max(part.weight, SMALLEST_WEIGHT) for part in parts]
+        + [part.slope for part in parts]
+        + [DEFAULT_NOISE, DEFAULT_POWER]
     )
-    theta = centre.clone().requires_grad_(True)
-    optimiser = AdamW([theta], RATE)
-    best, chosen = float("inf"), centre
+    theta = centre.copy()
+    optimiser = Adam([theta])
+    best, chosen, evidence = np.inf, centre, np.nan
     for _ in range(STEPS):
-        loss = leave_one_out_loss(theta, cosine, y)
-        total = loss + PRIOR_STRENGTH / n * 0.5 * ((theta - centre) ** 2).sum()
-        if float(total.detach()) < best:
-            best, chosen, evidence = float(total.detach()), theta.detach().clone(), -float(loss.detach())
-        optimiser.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-    v = len(names)
-    weights, slopes = torch.exp(chosen[:v]), torch.exp(chosen[v : 2 * v])
-    parts = {name: ViewKernel(float(w), float(g)) for name, w, g in zip(names, weights, slopes, strict=True)}
-    return Weighed(normalised(parts), float(torch.exp(chosen[2 * v])), evidence)
+        loss, gradient = leave_one_out_loss(theta, cosine, y)
+        strayed = PRIOR_STRENGTH / n * (theta - centre)
+        total = loss + 0.5 * float(strayed @ (theta - centre))
+        if total < best:
+            best, chosen, evidence = total, theta.copy(), -loss
+        optimiser.step([gradient + strayed], RATE)
+    weights, slopes, noise = np.exp(chosen[:v]), np.exp(chosen[v : 2 * v]), np.exp(chosen[2 * v])
+    found = {name: ViewKernel(float(w), float(g)) for name, w, g in zip(names, weights, slopes, strict=True)}
+    return Weighed(normalised(found), float(noise), evidence)
 
 
-def leave_one_out_loss(theta: Tensor, cosine: Tensor, y: Tensor) -> Tensor:
-    """Mean negative log probability, in nats, of each label by the other texts."""
+def leave_one_out_loss(theta: NDArray[Any], cosine: FloatArray, y: IntArray) -> tuple[float, NDArray[Any]]:
+    """Mean negative log probability, in nats, of each label by the other texts; and its gradient by theta.
+
+    Args:
+        theta: logarithms of weights [V] (which are made to sum to 1), slopes [V], noise and power.
+        cosine: [V, n, n].
+        y: labels [n].
+
+    With K the kernel matrix, A = (K + noise I)^-1 and T the targets, the left-out mean is T - (A T)_ik / A_ii. If G is
+    the gradient by it, that by K is A (G / diag A) (A T)^T - A diag(h) A, with h_i = sum over k of G_ik (A T)_ik /
+    A_ii^2.
+    """
     v, n = cosine.shape[:2]
-    weights, slopes = torch.softmax(theta[:v], 0), torch.exp(theta[v : 2 * v])
-    noise, power = torch.exp(theta[2 * v]), torch.exp(theta[2 * v + 1])
-    k = (weights[:, None, None] * torch.exp(slopes[:, None, None] * (cosine - 1))).sum(0)  # [n, n]
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(k + noise * torch.eye(n)))
-    targets = torch.nn.functional.one_hot(y).float()  # [n, K]
-    left_out = targets - (inverse @ targets) / inverse.diagonal()[:, None]  # [n, K]
-    share = torch.nn.functional.softplus((left_out / DEFAULT_KNEE).clamp(min=LOWEST))
-    return torch.nn.functional.cross_entropy(power * torch.log(share), y)
+    weights, slopes = softmax(theta[:v]).astype(np.float32), np.exp(theta[v : 2 * v]).astype(np.float32)
+    noise, power = np.float32(np.exp(theta[2 * v])), float(np.exp(theta[2 * v + 1]))
+    each: FloatArray = np.exp(slopes[:, None, None] * (cosine - 1))  # [V, n, n]
+    inverse = inverted(np.tensordot(weights, each, 1) + noise * np.eye(n, dtype=np.float32))
+    targets = (y[:, None] == np.arange(y.max() + 1)).astype(np.float32)  # [n, K]
+    solved, diagonal = inverse @ targets, inverse.diagonal()[:, None]
+    loss, by_latent, by_power = link_loss(targets - solved / diagonal, y, power)
+    pull = (by_latent * solved).sum(axis=1) / diagonal[:, 0] ** 2
+    by_kernel = (inverse @ (by_latent / diagonal)) @ solved.T - (inverse * pull) @ inverse  # [n, n]
+    by_weights, by_slopes = np.empty(v), np.empty(v)
+    for i, part in enumerate(each):
+        weighed = part * by_kernel
+        by_weights[i] = weighed.sum()
+        by_slopes[i] = weights[i] * np.vdot(weighed, cosine[i] - 1)
+    by_log_weights = weights * (by_weights - weights @ by_weights)
+    by_noise = noise * by_kernel.trace()
+    return loss, np.concatenate([by_log_weights, slopes * by_slopes, [by_noise, power * by_power]])
+
+
+def link_loss(latent: FloatArray, y: IntArray, power: float) -> tuple[float, FloatArray, float]:
+    """Mean negative log probability of the labels under the link, and its gradients by latent [n, K] and power."""
+    rows = np.arange(len(y))
+    logits = Link(power, DEFAULT_KNEE).logits(latent)
+    log_p = log_softmax(logits, axis=1)
+    residual = np.exp(log_p)
+    residual[rows, y] -= 1
+    residual /= np.float32(len(y))
+    x = latent / np.float32(DEFAULT_KNEE)
+    log_share = logits / np.float32(power)
+    # d log softplus(x) / dx; where the link follows the latent itself that is 1
+    steep = np.where(x < LOWEST, 1, expit(x) / np.exp(log_share))
+    by_latent: FloatArray = residual * steep * np.float32(power / DEFAULT_KNEE)
+    return -float(log_p[rows, y].mean()), by_latent, float((residual * log_share).sum())
+
+
+def inverted(matrix: FloatArray) -> FloatArray:
+    """The inverse of a positive definite matrix. Raises `np.linalg.LinAlgError` if it is none."""
+    lower, failed = spotrf(matrix, lower=1, overwrite_a=1)
+    if failed:
+        raise np.linalg.LinAlgError("the kernel of the views is not positive definite")
+    inverse, _ = spotri(lower, lower=1, overwrite_c=1)
+    return np.tril(inverse) + np.tril(inverse, -1).T  # type: ignore[no-any-return]
 
 
 def normalised(parts: Mapping[str, ViewKernel]) -> MultiViewKernel:
