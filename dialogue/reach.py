@@ -9,17 +9,19 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from anyio import fail_after
+
 from dialogue.doctor import Check, State
 from dialogue.errors import MissingExtraError, StarfoldError
 
 if TYPE_CHECKING:
     from dialogue.actions.http import JsonServer
     from dialogue.config import Config
-    from dialogue.sections import Duckling, Server
+    from dialogue.sections import Duckling, Events, Server
 
 SECONDS = 3.0  # for an answer
 ACTION_SERVER, RESPONSE_SERVER, DUCKLING = "action server", "response server", "Duckling"
-PUBLIC_ADDRESS, REDIS = "public address", "Redis"
+PUBLIC_ADDRESS, REDIS, BROKER = "public address", "Redis", "event broker"
 SAMPLE = "tomorrow at 8"
 
 
@@ -34,6 +36,8 @@ def servers(config: Config) -> Iterator[Check]:
         asked.append((DUCKLING, functools.partial(duckling, config, config.duckling)))
     if config.server.redis is not None:
         asked.append((REDIS, functools.partial(redis, config.server.redis)))
+    if config.server.events.url is not None:
+        asked.append((BROKER, functools.partial(broker, config.server.events)))
     for name in config.channels:
         asked.append((f"channel {name}", functools.partial(channel, config, name)))
     if config.server.public_url is not None:
@@ -85,6 +89,24 @@ def redis(url: str) -> Check:
     except (RedisError, ValueError) as problem:
         return Check(REDIS, State.FAILED, f"server.redis does not answer: {problem}")
     return Check(REDIS, State.OK, "answers")
+
+
+def broker(section: Events) -> Check:
+    """Connects, which makes the exchange, queue or stream that events go to where there is none; publishes nothing."""
+    from dialogue.brokers import broker_of
+
+    connect = broker_of(section)
+
+    async def greet() -> None:
+        with fail_after(SECONDS):
+            async with connect():
+                pass
+
+    try:
+        asyncio.run(greet())
+    except Exception as problem:  # each broker's client has errors of its own
+        return Check(BROKER, State.FAILED, f"server.events does not answer: {str(problem) or type(problem).__name__}")
+    return Check(BROKER, State.OK, f"takes events under {section.topic!r}")
 
 
 def channel(config: Config, name: str) -> Check:

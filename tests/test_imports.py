@@ -43,7 +43,7 @@ LEARNING = (
         "dialogue.training",
     ),
     ("dialogue.assembly",),
-    ("dialogue.project",),
+    ("dialogue.brokers", "dialogue.project"),
     (
         *("dialogue.console", "dialogue.doctor", "dialogue.reach", "dialogue.scaffold", "dialogue.training.evaluate"),
         *("dialogue.e2e", "dialogue.graph", "dialogue.graph_page", "dialogue.interactive", "dialogue.story_tests"),
@@ -59,7 +59,7 @@ HOMES = {
     "alembic": ("dialogue.store.migrations",),
     "cryptography": ("dialogue.channels.discord", "dialogue.channels.feishu", "dialogue.channels.wechat_crypto"),
     "fastapi": ("dialogue.server",),
-    "faststream": ("dialogue.server.brokers",),
+    "faststream": ("dialogue.brokers",),
     "fasttext": ("encoders.fasttext",),
     "gensim": ("encoders.word2vec",),
     "httpx": ("dialogue.actions.http", "dialogue.channels", "dialogue.server"),

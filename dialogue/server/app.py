@@ -14,11 +14,11 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 import dialogue
+from dialogue.brokers import broker_of
 from dialogue.channels.base import Channel, Listener, Registers
 from dialogue.sections import Serving
 from dialogue.server import conversations_api, health, model_api, replies, stream
 from dialogue.server.auth import Authority
-from dialogue.server.brokers import broker_of
 from dialogue.server.chores import remind, tidy
 from dialogue.server.courier import Courier, listen, register
 from dialogue.server.limits import Guard, Limiter

@@ -14,8 +14,8 @@ from collections.abc import Callable, Collection, Sequence
 
 from anyio import fail_after
 
+from dialogue.brokers import SECONDS, Connection, Publish
 from dialogue.errors import StoreError
-from dialogue.server.brokers import SECONDS, Connection, Publish
 from dialogue.server.service import BotService
 from dialogue.store.outbox import Unpublished
 

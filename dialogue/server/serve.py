@@ -12,12 +12,15 @@ import uvicorn
 from pydantic import ValidationError
 
 from dialogue import tracing
+from dialogue.brokers import broker_of
 from dialogue.errors import StarfoldError
 from dialogue.project import Progress
 from dialogue.sections import Serving
 from dialogue.server.app import create_app
+from dialogue.server.limits import Limiter
 from dialogue.server.logs import log_json, quiet
 from dialogue.server.opening import authority_of, open_service
+from dialogue.server.origins import Origins
 from dialogue.server.rasa_mount import sorted_out
 
 DRAIN_SECONDS = 30  # for open connections; turns and replies that were begun are waited for in any case
@@ -35,6 +38,18 @@ def with_options(serving: Serving, given: Mapping[str, Any]) -> Serving:
     except ValidationError as error:
         first = error.errors()[0]
         raise StarfoldError(f"server.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def check(serving: Serving) -> None:
+    """Find out at once what would otherwise only be told once the bot is trained.
+
+    Raises:
+        StarfoldError: if an origin, a rate or the broker of `serving` is wrong, or its packages are not there.
+    """
+    Limiter(serving.rates, serving.redis)
+    Origins(serving.origins)
+    if serving.events.url:
+        broker_of(serving.events)
 
 
 def serve(
@@ -59,6 +74,7 @@ def serve(
     Raises:
         StarfoldError: of the kind that fits; see `dialogue.errors`.
     """
+    check(serving)
     if not serving.tokens and serving.jwt_secret is None:
         serving = with_options(serving, {"tokens": [secrets.token_urlsafe(16)]})
         tell(f"API token, until this server ends: {serving.tokens[0]}")

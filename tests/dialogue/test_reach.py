@@ -17,6 +17,7 @@ from dialogue.doctor import State
 from tests.dialogue.platforms import OPTIONS, channel
 from tests.dialogue.servers import FakePlatform, action_server
 from tests.dialogue.test_mail import Imap, Smtp, mailbox, serving
+from tests.server.event_brokers import URLS, broker
 
 NOWHERE = "http://127.0.0.1:9"
 MATCH = {"body": "tomorrow at 8", "start": 0, "end": 13, "dim": "time", "value": {"type": "value", "value": "x"}}
@@ -64,7 +65,8 @@ def test_nobody_there_is_told_of_each_and_all_within_seconds(checks):
         f"  slack: {{token: xoxb-1, signing_secret: shhh, api_base: '{NOWHERE}'}}\n"
         "  line: {token: LT}\n"
         "  dingtalk: {app_secret: DS}\n"
-        f"server: {{redis: 'redis://127.0.0.1:9/0', public_url: {NOWHERE}}}\n"
+        f"server: {{redis: 'redis://127.0.0.1:9/0', public_url: {NOWHERE},\n"
+        "  events: {url: 'amqp://me:hush@127.0.0.1:9/'}}\n"
     )
     assert time.monotonic() - begun < 2 * reach.SECONDS
     states = {name: check.state for name, check in found.items()}
@@ -73,6 +75,7 @@ def test_nobody_there_is_told_of_each_and_all_within_seconds(checks):
         "response server": State.FAILED,
         "Duckling": State.FAILED,
         "Redis": State.FAILED,
+        "event broker": State.FAILED,
         "channel telegram": State.FAILED,
         "channel slack": State.FAILED,
         "channel line": State.FAILED,
@@ -83,7 +86,14 @@ def test_nobody_there_is_told_of_each_and_all_within_seconds(checks):
     assert "Slack cannot be reached" in found["channel slack"].detail
     assert "channel_secret" in found["channel line"].detail
     assert "starfold run" in found["public address"].detail
-    assert all(secret not in str(found) for secret in ("1:T", "xoxb-1", "shhh"))
+    assert all(secret not in str(found) for secret in ("1:T", "xoxb-1", "shhh", "hush"))
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.server(n)) for n in ("rabbitmq", "nats", "redis")])
+def test_a_real_event_broker_takes_events(name, checks):
+    with broker(name) as there:
+        found = checks(f"server: {{events: {{url: '{URLS[name]}', topic: {there.topic}}}}}\n")
+        assert found["event broker"].detail == f"takes events under {there.topic!r}"
 
 
 def test_a_real_action_server_is_well(tmp_path, checks):

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from dialogue.brokers import broker_of
 from dialogue.errors import MissingExtraError, StarfoldError
 from dialogue.events import SlotSet
 from dialogue.sections import Events
 from dialogue.server import publisher as module
-from dialogue.server.brokers import broker_of
 from dialogue.server.publisher import Publisher
 from dialogue.store import outbox
 from dialogue.store.outbox import Outbox

@@ -61,6 +61,24 @@ def test_run_trains_serves_and_ends_with_sigterm(tmp_path):
     assert any(line["message"] == "Application shutdown complete." for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ("events: {url: 'kafka://a:b@h:1?mechanism=SCRAM-SHA-257'}", "did you mean 'SCRAM-SHA-256'"),
+        ("origins: [shop.example]", "shop.example"),
+    ],
+)
+def test_what_cannot_be_served_is_told_before_the_training(section, said, tmp_path):
+    project = write_small(tmp_path / "bot")
+    with (project / "bot.yml").open("a") as file:
+        file.write(f"server: {{{section}}}\n")
+    process = command("run", "-p", project, "--port", str(free_port()))
+    _, log = process.communicate(timeout=PATIENCE)
+    assert process.returncode != 0
+    assert said in log.decode()
+    assert not (project / ".starfold" / "models").exists()
+
+
 def test_the_command_line_wins_over_bot_yml():
     written = Serving(port=80, origins=["https://a.example"], rates=Rates(sender=None))
     said = with_options(written, {"port": 81, "origins": [], "host": None, "tokens": ["t"]})
