@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import log_softmax
 
+from dialogue.fusion.forward import Fused
+from dialogue.fusion.member import FUSION_VIEW
 from dialogue.model import Model
 from dialogue.posterior.conjugate import calibrate
 from dialogue.posterior.head import Head
@@ -32,6 +34,8 @@ class Contribution:
         name: of the encoder, or "fusion".
         weight: share of the prior variance, as the evidence chose it; all sum to 1.
         share: of the evidence for the most probable intent, mean over test messages; all sum to 1.
+        turn: how far the fused feature turns when the fusion no longer reads the encoder, mean of 1 - cosine over test
+            messages; None for what the fusion does not read beside the states it continues.
         loss: nats that the left-out log probability of a training text's label falls by without the view, the others
             taking its weight in proportion; None for a view without weight, and where no other has any.
     """
@@ -39,6 +43,7 @@ class Contribution:
     name: str
     weight: float
     share: float
+    turn: float | None
     loss: Estimate | None
 
 
@@ -46,9 +51,13 @@ def contributions(model: Model, texts: Sequence[str]) -> list[Contribution]:
     """What each view of a model contributes, the largest share first; shares as seen in (some of) the texts."""
     head = model.head
     parts = head.process.kernel.parts
-    shares = mean_shares(model, texts[:: -(-len(texts) // MOST_MESSAGES)])
+    some = texts[:: -(-len(texts) // MOST_MESSAGES)]
+    shares, turns = mean_shares(model, some), mean_turns(model, some)
     losses = dict.fromkeys(parts) | leave_one_out(head)
-    found = [Contribution(name, part.weight, shares.get(name, 0.0), losses[name]) for name, part in parts.items()]
+    found = [
+        Contribution(name, part.weight, shares.get(name, 0.0), turns.get(name), losses[name])
+        for name, part in parts.items()
+    ]
     return sorted(found, key=lambda one: (-one.share, -one.weight))
 
 
@@ -63,6 +72,28 @@ def mean_shares(model: Model, texts: Sequence[str]) -> dict[str, float]:
     ]
     told = [one for one in each if one]  # a text that nothing speaks for has none
     return {name: float(np.mean([one[name] for one in told])) for name in rows} if told else {}
+
+
+def mean_turns(model: Model, texts: Sequence[str]) -> dict[str, float]:
+    """How much the fusion makes of each encoder, by occlusion: 1 - cosine of the fused features with and without it."""
+    utterances = [tokenize(text, model.language) for text in texts]
+    units = model.encoders.see(utterances)
+    turns: dict[str, list[float]] = {}
+    for member in model.members:
+        if (fusion := member.fusion) is None:
+            continue
+        whole = member.see(utterances, units)[FUSION_VIEW]
+        for name in {**fusion.config.words, **fusion.config.sentences}:
+            without = replace(member, fusion=closed(fusion, name)).see(utterances, units)[FUSION_VIEW]
+            turns.setdefault(name, []).append(float(1 - (whole * without).sum(axis=1).mean()))
+    return {name: float(np.mean(values)) for name, values in turns.items()}
+
+
+def closed(fusion: Fused, name: str) -> Fused:
+    """The fusion with the gates shut that let one encoder in."""
+    gates = [f"{kind}.{name}.gate" for kind in ("words", "sentences")]
+    shut = {gate: np.zeros_like(fusion.arrays[gate]) for gate in gates if gate in fusion.arrays}
+    return Fused(fusion.config, {**fusion.arrays, **shut})
 
 
 def leave_one_out(head: Head) -> dict[str, Estimate]:

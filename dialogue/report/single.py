@@ -221,13 +221,19 @@ def doubted(found: Findings) -> str:
 
 def contributed(found: Findings, plots: dict[str, Plot]) -> str:
     """What encoders contribute."""
-    rows = [[one.name, f"{one.weight:.3f}", percent(one.share, 1), spelled(one.loss)] for one in found.contributions]
+    rows = [
+        [one.name, f"{one.weight:.3f}", percent(one.share, 1), spelled(one.loss), turned(one.turn)]
+        for one in found.contributions
+    ]
     caption = (
         "Loss: how much less probable the examples' own labels become, left out, when a view is taken away and the "
         "others get its weight; left of zero the bot would do better without. The fusion reads every encoder, so what "
-        "it has from one is not lost with that one's own view."
+        "it has from one is not lost with that one's own view; its turn is 1 less the cosine of what it makes of a "
+        "message with that encoder and without."
     )
-    shown = page.figure(plots["encoders"], caption, ["view", "weight", "share", "loss without, nats"], rows)
+    shown = page.figure(
+        plots["encoders"], caption, ["view", "weight", "share", "loss without, nats", "turns the fusion by"], rows
+    )
     told = "Whose evidence the answers to these messages rest on, and who would be missed."
     return page.section("What each encoder contributes", told, shown, half=True)
 
@@ -235,6 +241,11 @@ def contributed(found: Findings, plots: dict[str, Plot]) -> str:
 def spelled(loss: Estimate | None) -> str:
     """A loss with its interval."""
     return "-" if loss is None else f"{loss.value:.4f} [{loss.lower:.4f}, {loss.upper:.4f}]"
+
+
+def turned(turn: float | None) -> str:
+    """A turn of the fused feature."""
+    return "-" if turn is None else f"{turn:.4f}"
 
 
 def learned(found: Findings, plots: dict[str, Plot]) -> str:

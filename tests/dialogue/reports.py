@@ -75,9 +75,9 @@ def findings(*, outside: int = 60, curve: bool = True) -> Findings:
         training={"encoders": 2.0, "look": 0.5, "fusion": 8.0, "weigh": 1.5},
         answering={"words": 0.4, "bert": 2.0, "fusion": 1.2, "posterior": 0.4},
         contributions=[
-            Contribution("fusion", 0.6, 0.7, Estimate(0.05, 0.03, 0.07)),
-            Contribution("bert", 0.3, 0.3, Estimate(-0.001, -0.004, 0.002)),
-            Contribution("words", 0.1, 0.0, None),
+            Contribution("fusion", 0.6, 0.7, None, Estimate(0.05, 0.03, 0.07)),
+            Contribution("bert", 0.3, 0.3, None, Estimate(-0.001, -0.004, 0.002)),
+            Contribution("words", 0.1, 0.0, 0.0123, None),
         ],
         suspects=[Suspect(examples[0], 0.01, "faq/wifi", 0.97)] * 20,
         twins=[Twins(examples[0], examples[1], 0.96)],

@@ -11,12 +11,14 @@ from dialogue.posterior.head import HeadConfig, fit_head
 from dialogue.posterior.kernel import MultiViewKernel, ViewKernel, take, unit
 from dialogue.posterior.process import fit_process
 from dialogue.report.confusions import confusions, matrix, mistaken
-from dialogue.report.contributions import leave_one_out
+from dialogue.report.contributions import closed, leave_one_out, mean_turns
 from dialogue.report.labels import bare, left_out, repeated, suspects, twins
 from dialogue.report.learning import part
 from dialogue.training.evaluate import StageClock
+from dialogue.training.trainer import train_model
 from dialogue.training.types import Example
 from tests.dialogue.reports import made
+from tests.dialogue.tinybots import config, corpus
 
 NAMES = ("a", "b", "c", "d")
 
@@ -49,6 +51,19 @@ def test_what_is_out_of_scope_is_mistaken_unless_it_is_seen_to_be():
     outcomes = asked(("a", "b"), (None, "a"), (None, "out_of_scope"), (None, "b"), confidence=[0.9, 0.2, 0.8, 0.7])
     seen = replace(outcomes, right=np.array([False, False, True, False]))
     assert mistaken(seen) == [3, 1]
+
+
+def test_an_encoder_that_the_fusion_does_not_read_turns_it_by_nothing(tmp_path):
+    taught = corpus(10)
+    two = {"words": "onehot", "w": "tests.dialogue.tinybots:Witness"}
+    model = train_model(config(tmp_path, encoders=two, fusion={"epochs": 1}), taught)
+    turns = mean_turns(model, taught.texts[:7])
+    assert set(turns) == {"words", "w"}
+    assert all(0.001 < turn < 2 for turn in turns.values())
+    model.members = tuple(replace(member, fusion=closed(member.fusion, "w")) for member in model.members)
+    fewer = mean_turns(model, taught.texts[:7])
+    assert fewer["w"] == pytest.approx(0, abs=1e-6)
+    assert fewer["words"] > 0.001
 
 
 @pytest.fixture(scope="module")
