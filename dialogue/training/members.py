@@ -56,9 +56,9 @@ def train_members(
     for m in range(config.fusion.folds):
         rows, rest = np.flatnonzero(fold != m), np.flatnonzero(fold == m)
         own = fit_learners(config, material, learners, rows)
-        release()
         fusion = None
         if tuned:
+            release()
             stage = f"fusion {m + 1} of {config.fusion.folds}"
             fusion = tune(config, material, top, own, rows, rest, lambda a, b, s=stage: progress(s, a, b))  # type: ignore[misc]
         member = Member(own, {name: config.encoders[name].type for name in learners}, fusion)
