@@ -72,6 +72,10 @@ class Units:
         """With the views of more encoders."""
         return Units({**self.seen, **more}, self.below, self.count)
 
+    def without(self, name: str | None) -> Units:
+        """Without an encoder's view, if it has one. The states that the fusion continues stay."""
+        return Units({other: view for other, view in self.seen.items() if other != name}, self.below, self.count)
+
     def narrowed(self) -> Units:
         """With every sparse view made dense and narrow, as the fusion takes it."""
         return Units({name: narrow(view) for name, view in self.seen.items()}, self.below, self.count)

@@ -69,14 +69,15 @@ def train_model(config: Config, corpus: Corpus, progress: Progress = lambda stag
     tagger = learn_entities(config, corpus, utterances, units, progress)
     tables = remembered(corpus) if tagger is None else corpus.entities
     tuned = config.fusion.tune != "none"  # else nobody reads the words of the label-free encoders again
+    continued = encoders.continued.name if encoders.continued is not None else None  # read by its lower states
     answers = [tokenize(text, config.language) for text in dict.fromkeys(corpus.answers.values())] if tuned else []
     material = Material(
         utterances=utterances,
         classes=corpus.classes,
         labels=labels,
-        units=units.narrowed() if tuned else Units({}, None, units.count),
+        units=units.without(continued).narrowed() if tuned else Units({}, None, units.count),
         answers=answers,
-        answer_units=encoders.see(answers, cache).narrowed() if answers else None,
+        answer_units=encoders.see(answers, cache).without(continued).narrowed() if answers else None,
         answer_of=answers_of(corpus) if tuned else np.full(len(labels), -1),
     )
     del units  # the words of a large vocabulary are not needed any more
