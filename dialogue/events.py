@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime
+from functools import cache
 from typing import Any, ClassVar
 
 from typing_extensions import Self
@@ -33,7 +34,7 @@ class Event:
     def as_dict(self) -> dict[str, Any]:
         """The wire form, ready for JSON."""
         shown = {"event": self.wire, "timestamp": self.timestamp, "metadata": dict(self.metadata)}
-        return shown | {name: _plain(getattr(self, name)) for name in _own_fields(type(self))}
+        return shown | {name: _plain(getattr(self, name)) for name in _own_fields(self.wire)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -51,7 +52,7 @@ class Event:
         values: dict[str, Any] = {"metadata": _checked(found, "metadata", data.get("metadata") or EMPTY)}
         if data.get("timestamp") is not None:
             values["timestamp"] = float(_checked(found, "timestamp", data["timestamp"]))
-        for name, required in _own_fields(found).items():
+        for name, required in _own_fields(wire).items():
             if name in data:
                 values[name] = _checked(found, name, data[name])
             elif required:
@@ -329,11 +330,12 @@ EVENTS: Mapping[str, type[Event]] = {kind.wire: kind for kind in _KINDS}
 _SHARED = frozenset(("timestamp", "metadata"))
 
 
-def _own_fields(kind: type[Event]) -> dict[str, bool]:
+@cache
+def _own_fields(wire: str) -> Mapping[str, bool]:
     """Names of the fields beyond those of every event, and whether each is required."""
     return {
         item.name: item.default is MISSING and item.default_factory is MISSING
-        for item in fields(kind)
+        for item in fields(EVENTS[wire])
         if item.name not in _SHARED
     }
 
@@ -390,9 +392,14 @@ _READERS: Mapping[str, tuple[Callable[[Any], Any], str]] = {
 }
 
 
+@cache
+def _annotation(wire: str, name: str) -> str:
+    return str(next(item.type for item in fields(EVENTS[wire]) if item.name == name))
+
+
 def _checked(kind: type[Event], name: str, value: Any) -> Any:
     """`value` as its field wants it. The annotation is the schema."""
-    annotation = str(next(item.type for item in fields(kind) if item.name == name))
+    annotation = _annotation(kind.wire, name)
     if annotation == "Any":
         return value
     if value is None:

@@ -8,7 +8,6 @@ that going back is a step along a chain.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
@@ -73,7 +72,9 @@ class Tracker:
 
     def apply(self, events: Iterable[ev.Event]) -> Tracker:
         """The tracker after `events`: the same whether they come one by one or all at once."""
-        next_one = copy.copy(self)
+        next_one = object.__new__(Tracker)
+        for name in Tracker.__slots__:  # `copy.copy` takes ten times as long
+            setattr(next_one, name, getattr(self, name))
         for event in events:
             next_one._add(event)
         return next_one

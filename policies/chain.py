@@ -33,6 +33,7 @@ class Chain:
             if not re.fullmatch(r"\w[\w.-]*", name):
                 raise ValueError(f"policy name {name!r}: expected letters, digits, '_', '-' and '.'")
         self.policies = tuple(policies)
+        self._gates = tuple(policy for policy in policies if isinstance(policy, Gate))  # once: that look is slow
         self._last_resort = FallbackPolicy()
 
     def fit(self, stories: Sequence[Story], *, seed: int = 0) -> Self:
@@ -50,7 +51,7 @@ class Chain:
 
     def doubt(self, belief: Belief, state: DialogueState) -> Doubt | None:
         """What the first gate that doubts the belief has to say, if any does."""
-        verdicts = (gate.judge(belief, state) for gate in self.policies if isinstance(gate, Gate))
+        verdicts = (gate.judge(belief, state) for gate in self._gates)
         return next((verdict for verdict in verdicts if isinstance(verdict, Doubt)), None)
 
     def decide(self, belief: Belief, state: DialogueState) -> Decision:
