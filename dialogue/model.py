@@ -28,6 +28,7 @@ from policies.types import Belief, Candidate, Entity
 
 FILE = "model.json"
 SMALLEST = np.float32(1e-30)
+TOGETHER = 8  # texts whose posterior is drawn at once: draws [S, B, K] take memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,14 @@ class Meaning:
             grouped.setdefault(name.partition("/")[0], []).append(number)
         return grouped
 
+    def members(self) -> FloatArray:
+        """[K, intents]: 1 where a class is one of an intent's."""
+        groups = self.groups()
+        found = np.zeros((len(self.classes), len(groups)), np.float32)
+        for column, numbers in enumerate(groups.values()):
+            found[numbers, column] = 1
+        return found
+
 
 class Model:
     """Reads messages. Several threads may share one."""
@@ -73,6 +82,7 @@ class Model:
         self.entities = entities
         self.tagger = tagger
         self._groups = meaning.groups()
+        self._members = meaning.members()
         self._last = local()
 
     @property
@@ -93,9 +103,10 @@ class Model:
         start = time.perf_counter()
         parts = self.head.process.kernel.by_view(views, self.head.process.views)
         beliefs = []
-        for number in range(len(texts)):
-            own = {name: rows[number : number + 1] for name, rows in parts.items()}
-            beliefs.append(self.believe(self.head.predict_rows(np.sum(list(own.values()), axis=0)), own))
+        for first in range(0, len(texts), TOGETHER):
+            some = {name: rows[first : first + TOGETHER] for name, rows in parts.items()}
+            predictive = self.head.predict_rows(np.sum(list(some.values()), axis=0), bounded=False)
+            beliefs += self.believe(predictive, some)
         clock["posterior"] = (time.perf_counter() - start) * 1000
         start = time.perf_counter()
         for number, utterance in enumerate(utterances):
@@ -166,36 +177,41 @@ class Model:
         learned = self.tagger.find(utterance, units, number) if self.tagger is not None else ()
         return find_entities(utterance, self.entities, learned)
 
-    def believe(self, predictive: Predictive, parts: Mapping[str, FloatArray]) -> Belief:
-        """The belief of a text from its posterior predictive (a batch of one) and its kernel rows by view."""
-        draws = predictive.draws[:, 0]  # [S, K]
-        whole = np.stack([draws[:, numbers].sum(axis=1) for numbers in self._groups.values()], axis=1)  # [S, intents]
-        responses = {}
+    def believe(self, predictive: Predictive, parts: Mapping[str, FloatArray]) -> list[Belief]:
+        """The beliefs of B texts from their posterior predictive and their kernel rows [B, N] by view."""
+        draws = predictive.draws  # [S, B, K]
+        whole = self.candidates(list(self._groups), draws @ self._members)  # of [S, B, intents]
+        responses: dict[str, list[tuple[Candidate, ...]]] = {}
         for name, numbers in self._groups.items():
             if answers := [number for number in numbers if self.meaning.classes[number] != name]:
-                responses[name] = self.answers(draws[:, answers], answers)
-        top = int(predictive.known[0].argmax())
-        return Belief(
-            intents=self.candidates(list(self._groups), whole),
-            unknown=float(predictive.unknown[0]),
-            entropy=float(predictive.entropy[0]),
-            mutual_information=float(predictive.mutual_information[0]),
-            responses=responses,
-            contributions=self.head.contributions(parts, top),
-        )
+                responses[name] = self.answers(draws[:, :, answers], answers)
+        top = predictive.known.argmax(axis=1)
+        return [
+            Belief(
+                intents=intents,
+                unknown=float(predictive.unknown[b]),
+                entropy=float(predictive.entropy[b]),
+                mutual_information=float(predictive.mutual_information[b]),
+                responses={name: found[b] for name, found in responses.items()},
+                contributions=self.head.contributions({n: k[b : b + 1] for n, k in parts.items()}, int(top[b])),
+            )
+            for b, intents in enumerate(whole)
+        ]
 
-    def answers(self, draws: FloatArray, numbers: Sequence[int]) -> tuple[Candidate, ...]:
-        """The answers of one retrieval intent from draws [S, A] of their probabilities."""
+    def answers(self, draws: FloatArray, numbers: Sequence[int]) -> list[tuple[Candidate, ...]]:
+        """For each text the answers of one retrieval intent, from draws [S, B, A] of their probabilities."""
         draws = draws + SMALLEST  # where none of them is likely at all, none is preferred
-        share = draws / draws.sum(axis=1, keepdims=True)
+        share = draws / draws.sum(axis=2, keepdims=True)
         return self.candidates([self.meaning.classes[n] for n in numbers], share)
 
-    def candidates(self, names: Sequence[str], draws: FloatArray) -> tuple[Candidate, ...]:
-        """Hypotheses from draws [S, N] of their probabilities, the most probable first."""
+    def candidates(self, names: Sequence[str], draws: FloatArray) -> list[tuple[Candidate, ...]]:
+        """For each text hypotheses from draws [S, B, N] of their probabilities, the most probable first."""
         lower, upper = bounds(draws, self.head.config.interval)
         mean = draws.mean(axis=0)
-        found = [Candidate(*one) for one in zip(names, *(x.tolist() for x in (mean, lower, upper)), strict=True)]
-        return tuple(sorted(found, key=lambda candidate: -candidate.mean))
+        order = np.argsort(-mean, axis=1, kind="stable")
+        ranked = (np.take_along_axis(x, order, axis=1).tolist() for x in (mean, lower, upper))
+        named = ([names[n] for n in row] for row in order.tolist())
+        return [tuple(map(Candidate, *row)) for row in zip(named, *ranked, strict=True)]
 
     def save(self, folder: Path) -> None:
         """Write model.json, encoders/, members/, head/ and, where there is one, tagger/ into an empty folder."""

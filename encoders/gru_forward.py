@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from encoders.features import BoolArray, FloatArray
 
@@ -61,8 +62,7 @@ def states(
     inputs = np.zeros((*mask.shape, vectors.shape[1]), np.float32)
     inputs[mask] = vectors[[place[form] for form in forms]]  # [B, T, E + F]
     turned = np.where(mask, lengths[:, None] - 1 - np.arange(mask.shape[1]), np.arange(mask.shape[1]))[..., None]
-    forward = gru(arrays, "", inputs)
-    backward = gru(arrays, "_reverse", np.take_along_axis(inputs, turned, axis=1))
+    forward, backward = gru(arrays, inputs, np.take_along_axis(inputs, turned, axis=1))
     both = np.concatenate([forward, np.take_along_axis(backward, turned, axis=1)], axis=2)
     return both * mask[..., None], mask
 
@@ -76,18 +76,24 @@ def spelling(arrays: Mapping[str, FloatArray], ids: NDArray[np.int64]) -> FloatA
     return spelled
 
 
-def gru(arrays: Mapping[str, FloatArray], way: str, inputs: FloatArray) -> FloatArray:
-    """One direction: [B, T, I] -> [B, T, h]."""
-    recurrent, bias = arrays[f"gru.weight_hh_l0{way}"].T, arrays[f"gru.bias_hh_l0{way}"]
-    projected = inputs @ arrays[f"gru.weight_ih_l0{way}"].T + arrays[f"gru.bias_ih_l0{way}"]  # [B, T, 3h]
-    batch, steps, width = projected.shape[0], projected.shape[1], recurrent.shape[0]
-    state = np.zeros((batch, width), np.float32)
-    found = np.empty((batch, steps, width), np.float32)
+def gru(arrays: Mapping[str, FloatArray], forward: FloatArray, backward: FloatArray) -> FloatArray:
+    """Both directions, each with inputs [B, T, I] in the order it reads them: states [2, B, T, h] in that order."""
+
+    def both(kind: str) -> FloatArray:
+        return np.stack([arrays[f"gru.{kind}_l0{way}"] for way in ("", "_reverse")])
+
+    recurrent, bias = both("weight_hh").transpose(0, 2, 1), both("bias_hh")[:, None]  # [2, h, 3h], [2, 1, 3h]
+    inputs = np.stack([forward, backward])
+    projected = inputs @ both("weight_ih").transpose(0, 2, 1)[:, None] + both("bias_ih")[:, None, None]  # [2, B, T, 3h]
+    _, batch, steps, _ = projected.shape
+    width = recurrent.shape[1]
+    state = np.zeros((2, batch, width), np.float32)
+    found = np.empty((2, batch, steps, width), np.float32)
     for step in range(steps):
-        new, old = projected[:, step], state @ recurrent + bias  # [B, 3h]
-        gates = 1 / (1 + np.exp(-np.clip(new[:, : 2 * width] + old[:, : 2 * width], -30, 30)))
-        reset, update = gates[:, :width], gates[:, width:]
-        candidate = np.tanh(new[:, 2 * width :] + reset * old[:, 2 * width :])
+        new, old = projected[:, :, step], state @ recurrent + bias  # [2, B, 3h]
+        gates = expit(new[..., : 2 * width] + old[..., : 2 * width])
+        reset, update = gates[..., :width], gates[..., width:]
+        candidate = np.tanh(new[..., 2 * width :] + reset * old[..., 2 * width :])
         state = candidate + update * (state - candidate)
-        found[:, step] = state
+        found[:, :, step] = state
     return found

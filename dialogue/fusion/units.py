@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -68,6 +68,10 @@ class Units:
             below = Below([self.below.states[i] for i in rows], [self.below.word_of[i] for i in rows])
         return Units(seen, below, len(rows))
 
+    def only(self, names: Collection[str]) -> Units:
+        """Without the views of other encoders than these."""
+        return Units({name: view for name, view in self.seen.items() if name in names}, self.below, self.count)
+
     def beside(self, more: Mapping[str, Seen]) -> Units:
         """With the views of more encoders."""
         return Units({**self.seen, **more}, self.below, self.count)
@@ -94,7 +98,10 @@ def lay_flat(parts: Iterable[Features]) -> Seen:
     sentences: list[Any] = []
     for part in parts:
         sparse = isinstance(part.words, csr_matrix)
-        words.append(part.words[np.flatnonzero(part.mask.ravel())] if sparse else part.words[part.mask])
+        if sparse:  # to pick all rows of a sparse matrix takes as long as to pick some
+            words.append(part.words if part.mask.all() else part.words[np.flatnonzero(part.mask.ravel())])
+        else:
+            words.append(part.words[part.mask])
         lengths.append(part.mask.sum(axis=1))
         sentences.append(part.sentence)
     starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
@@ -103,6 +110,8 @@ def lay_flat(parts: Iterable[Features]) -> Seen:
 
 def stack(parts: Sequence[Any]) -> Any:
     """Matrices one below the other, dense or CSR."""
+    if len(parts) == 1:
+        return parts[0]
     return vstack(parts, format="csr") if isinstance(parts[0], csr_matrix) else np.concatenate(parts)
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from typing_extensions import Self
 
 from dialogue.posterior.kernel import FloatArray
-from dialogue.posterior.process import Fit, Process
+from dialogue.posterior.process import Fit, Latent
 
 BLOCK = 64
 
@@ -26,8 +26,8 @@ class Posterior(Protocol):
         """Learn from the process and its leave-one-out predictions. `samples` is the number S of draws to give."""
         ...
 
-    def draw(self, process: Process, rows: FloatArray) -> FloatArray:
-        """Probabilities [S, B, K] that sum to 1 over K, for texts with kernel rows [B, N]; the same on every call."""
+    def draw(self, latent: Latent) -> FloatArray:
+        """Probabilities [S, B, K] that sum to 1 over K, for B texts as the process sees them; always the same."""
         ...
 
     def save(self, folder: Path) -> None:

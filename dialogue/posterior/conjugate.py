@@ -20,7 +20,7 @@ from typing_extensions import Self
 from dialogue.posterior.arrays import load_arrays, save_arrays
 from dialogue.posterior.kernel import FloatArray, IntArray
 from dialogue.posterior.link import Link, fit_link
-from dialogue.posterior.process import Fit, LeftOut, Process
+from dialogue.posterior.process import Fit, Latent, LeftOut
 from dialogue.posterior.sample import balanced_sample
 
 FILE = "conjugate.safetensors"
@@ -44,11 +44,11 @@ class ConjugatePosterior:
         self.link_ = calibrate(fit.example_out, process.labels, seed)
         return self
 
-    def draw(self, process: Process, rows: FloatArray) -> FloatArray:
+    def draw(self, latent: Latent) -> FloatArray:
         """Probabilities [S, B, K]."""
-        variance = process.variance(rows)
-        mean = levelled(self.link_(process.mean(rows)), variance / (1 - process.kernel.floor))
-        return spread(mean, np.float32(SPREAD) * np.sqrt(variance), self.draws_)
+        share = latent.variance / (1 - latent.process.kernel.floor)
+        mean = levelled(self.link_(latent.mean), share)
+        return spread(mean, np.float32(SPREAD) * np.sqrt(latent.variance), self.draws_)
 
     def notes(self) -> dict[str, float]:
         """The link."""

@@ -70,13 +70,19 @@ class Head:
         }
         return Predictive(**joined)
 
-    def predict_rows(self, rows: FloatArray) -> Predictive:
-        """The posterior predictive of B texts from their kernel rows [B, N]."""
-        draws = self.posterior.draw(self.process, rows)
-        unknown = self.unknown.draw(self.process, rows, self.config.unknown_prior, len(draws))
+    def predict_rows(self, rows: FloatArray, *, bounded: bool = True) -> Predictive:
+        """The posterior predictive of B texts from their kernel rows [B, N].
+
+        Args:
+            rows: covariances with the training texts.
+            bounded: whether its bounds are wanted; without them both are the mean.
+        """
+        latent = self.process.latent(rows)
+        draws = self.posterior.draw(latent)
+        unknown = self.unknown.draw(latent, self.config.unknown_prior, len(draws))
         if not np.isfinite(draws).all() or not np.isfinite(unknown).all():
             raise FloatingPointError("the posterior gave a number that is not finite")
-        return predictive(draws, unknown, self.config.interval)
+        return predictive(draws, unknown, self.config.interval if bounded else None)
 
     def contributions(self, parts: Mapping[str, FloatArray], intent: int) -> dict[str, float]:
         """How much each view speaks for `intent` in one text: its share of the positive part of the latent mean.
@@ -198,17 +204,17 @@ def left_out_scores(fit: Fit, unknown: Unknown, prior: float, link: Link) -> Lef
     )
 
 
-def predictive(known: FloatArray, unknown: FloatArray, interval: float) -> Predictive:
+def predictive(known: FloatArray, unknown: FloatArray, interval: float | None) -> Predictive:
     """Mean, interval, entropy and mutual information.
 
     Args:
         known: draws [S, B, K] of the intents' probabilities given that it is one of them.
         unknown: draws [S, B] of the probability that it is none.
-        interval: probability that the credible interval covers.
+        interval: probability that the credible interval covers; None where nobody asks for one.
     """
     draws = (1 - unknown[:, :, None]) * known
     mean, none = draws.mean(axis=0), unknown.mean(axis=0)
-    lower, upper = bounds(draws, interval)
+    lower, upper = (mean, mean) if interval is None else bounds(draws, interval)
     whole = entropy(mean) + entropy(none[:, None])
     each = (entropy(draws) + entropy(unknown[:, :, None])).mean(axis=0)
     return Predictive(
@@ -229,10 +235,10 @@ def bounds(draws: FloatArray, interval: float) -> tuple[FloatArray, FloatArray]:
     It is as wide, in log odds, as the central interval of the draws, times the root of two: it promises to hold what a
     bot trained on as many other examples would say, and that one strays as far as this one has. The mean lies in it.
     """
-    low, high = quantiles(draws, interval)
-    middle, centre = (log_odds(x) for x in (np.median(draws, axis=0), draws.mean(axis=0)))
-    lower, upper = (expit(centre + REFIT * (log_odds(x) - middle)).astype(np.float32) for x in (low, high))
-    mean = draws.mean(axis=0)
+    mean, ordered = draws.mean(axis=0), np.sort(draws, axis=0)
+    low, half, high = (quantile(ordered, share) for share in ((1 - interval) / 2, 0.5, (1 + interval) / 2))
+    odds, middle, centre = (log_odds(x) for x in (np.stack([low, high]), half, mean))
+    lower, upper = expit(centre + REFIT * (odds - middle)).astype(np.float32)
     return np.minimum(lower, mean), np.maximum(upper, mean)
 
 
@@ -241,16 +247,9 @@ def log_odds(p: FloatArray) -> FloatArray:
     return logit(np.clip(p.astype(np.float64), TINY, 1 - TINY))  # type: ignore[no-any-return]
 
 
-def quantiles(draws: FloatArray, interval: float) -> tuple[FloatArray, FloatArray]:
-    """Bounds of the central credible interval of draws [S, ...]."""
-    tail = (1 - interval) / 2
-    place = tail * (len(draws) - 1)
-    ordered = np.sort(draws, axis=0)
-    return interpolate(ordered, place), interpolate(ordered, len(draws) - 1 - place)
-
-
-def interpolate(ordered: FloatArray, place: float) -> FloatArray:
-    """The value at a fractional place along the first axis."""
+def quantile(ordered: FloatArray, share: float) -> FloatArray:
+    """The value below which that share of the first axis of sorted values [S, ...] lies, between two of them linear."""
+    place = share * (len(ordered) - 1)
     below = int(place)
     above = min(below + 1, len(ordered) - 1)
     return ordered[below] + np.float32(place - below) * (ordered[above] - ordered[below])  # type: ignore[no-any-return]

@@ -79,9 +79,10 @@ def cosines(a: View, b: View) -> FloatArray:
 def unit(rows: View) -> View:
     """Rows at Euclidean length 1; a zero row stays zero."""
     if isinstance(rows, csr_matrix):
-        norms = np.sqrt(rows.multiply(rows).sum(axis=1)).A1
-        scale = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
-        return csr_matrix(rows.multiply(scale[:, None]), dtype=np.float32)
+        sums = np.concatenate([[0.0], np.cumsum(np.square(rows.data, dtype=np.float64))])[rows.indptr]  # up to each row
+        norms = np.repeat(np.sqrt(np.diff(sums)), np.diff(rows.indptr))
+        scaled = np.divide(rows.data, norms, out=np.zeros(len(norms)), where=norms > 0)
+        return csr_matrix((scaled.astype(np.float32), rows.indices, rows.indptr), shape=rows.shape)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
 

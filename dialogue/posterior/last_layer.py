@@ -29,7 +29,7 @@ from dialogue.posterior.arrays import load_arrays, save_arrays
 from dialogue.posterior.kernel import FloatArray, IntArray
 from dialogue.posterior.landmarks import Landmarks, choose_landmarks, training_features
 from dialogue.posterior.point import DEFAULT_TEMPERATURE, MOST_LANDMARKS
-from dialogue.posterior.process import Fit, Process
+from dialogue.posterior.process import Fit, Latent
 from dialogue.posterior.sample import balanced_sample
 from dialogue.posterior.softmax_map import CrossFit, Regression, cross_fit
 
@@ -136,9 +136,9 @@ class LastLayer(ABC, Generic[A]):
         centres, spreads, truths = zip(*parts, strict=True)
         return best_temper(np.concatenate(centres), np.concatenate(spreads, axis=1), np.concatenate(truths))
 
-    def draw(self, process: Process, rows: FloatArray) -> FloatArray:
+    def draw(self, latent: Latent) -> FloatArray:
         """Probabilities [S, B, K]."""
-        centre, spread = self.approximation_.logits(self.landmarks_(rows))
+        centre, spread = self.approximation_.logits(self.landmarks_(latent.rows))
         return tempered(centre, spread, self.temperature_, self.width_)
 
     def notes(self) -> dict[str, float]:

@@ -16,7 +16,7 @@ from typing_extensions import Self
 from dialogue.posterior.arrays import load_arrays, save_arrays
 from dialogue.posterior.kernel import FloatArray, IntArray
 from dialogue.posterior.landmarks import Landmarks, choose_landmarks, training_features
-from dialogue.posterior.process import Fit, Process
+from dialogue.posterior.process import Fit, Latent
 from dialogue.posterior.softmax_map import Regression, cross_fit
 
 FILE = "point.safetensors"
@@ -43,9 +43,9 @@ class PointPosterior:
         self.temperature_ = fit_temperature(crossed.logits[crossed.rows], process.labels[crossed.rows])
         return self
 
-    def draw(self, process: Process, rows: FloatArray) -> FloatArray:
+    def draw(self, latent: Latent) -> FloatArray:
         """Probabilities [1, B, K]."""
-        logits = self.landmarks_(rows) @ self.weights_ / self.temperature_
+        logits = self.landmarks_(latent.rows) @ self.weights_ / self.temperature_
         return softmax(logits, axis=1)[None].astype(np.float32)  # type: ignore[no-any-return]
 
     def notes(self) -> dict[str, float]:

@@ -15,6 +15,7 @@ it was never taught. The first calibrates "which intent", both together "any int
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import cholesky, lapack, solve_triangular
@@ -69,6 +70,10 @@ class Process:
         """Covariances [B, N] of new texts with the training texts."""
         return self.kernel(views, self.views)
 
+    def latent(self, rows: FloatArray) -> Latent:
+        """What the process says of B texts, from their kernel rows [B, N]."""
+        return Latent(self, rows)
+
     def mean(self, rows: FloatArray) -> FloatArray:
         """Latent means [B, K]."""
         return rows @ self.alpha
@@ -78,6 +83,24 @@ class Process:
         k = rows[:, self.inducing].T
         reduced, restored = ((factor @ k) ** 2 for factor in (self.reduce, self.restore))
         return np.clip(1 - reduced.sum(axis=0) + restored.sum(axis=0), 0.0, 1.0)  # type: ignore[no-any-return]
+
+
+class Latent:
+    """The latent functions of B texts, from their kernel rows [B, N]; each number computed once, when asked for."""
+
+    def __init__(self, process: Process, rows: FloatArray) -> None:
+        self.process = process
+        self.rows = rows
+
+    @cached_property
+    def mean(self) -> FloatArray:
+        """See `Process.mean`."""
+        return self.process.mean(self.rows)
+
+    @cached_property
+    def variance(self) -> FloatArray:
+        """See `Process.variance`."""
+        return self.process.variance(self.rows)
 
 
 @dataclass(frozen=True, slots=True)

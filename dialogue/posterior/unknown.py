@@ -10,13 +10,14 @@ and the prior probability of the unknown is added.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, logit, ndtri
 
 from dialogue.posterior.kernel import FloatArray, IntArray
-from dialogue.posterior.process import Fit, Process
+from dialogue.posterior.process import Fit, Latent
 
 # Where a bot is too small to fit its own: log odds at even prior as fitted on CLINC150's ten texts an intent.
 DEFAULT_WEIGHTS = (7.0, -9.0, -6.0)
@@ -30,31 +31,36 @@ class Unknown:
 
     weights: tuple[float, float, float]
 
-    def __call__(self, process: Process, rows: FloatArray, prior: float) -> FloatArray:
-        """Probability [B] of none of the intents for kernel rows [B, N]."""
-        return expit(self.log_odds(process, rows, prior)).astype(np.float32)  # type: ignore[no-any-return]
+    def __call__(self, latent: Latent, prior: float) -> FloatArray:
+        """Probability [B] of none of the intents."""
+        return expit(self.log_odds(latent, prior)).astype(np.float32)  # type: ignore[no-any-return]
 
-    def draw(self, process: Process, rows: FloatArray, prior: float, samples: int) -> FloatArray:
+    def draw(self, latent: Latent, prior: float, samples: int) -> FloatArray:
         """Draws [S, B] of that probability: the latent mean is only known up to the process's deviation.
 
         They are quantiles of the latent Gaussian in a fixed shuffled order, independent of the draws over intents. One
         sample is the probability at the mean.
         """
         if samples == 1:
-            return self(process, rows, prior)[None]
-        deviation = np.sqrt(process.amplitude * process.variance(rows))  # [B]
-        z = ndtri((np.random.default_rng(samples).permutation(samples) + 0.5) / samples)
-        log_odds = self.log_odds(process, rows, prior) + self.weights[1] * z[:, None] * deviation
+            return self(latent, prior)[None]
+        deviation = np.sqrt(latent.process.amplitude * latent.variance)  # [B]
+        log_odds = self.log_odds(latent, prior) + self.weights[1] * shuffled_quantiles(samples)[:, None] * deviation
         return expit(log_odds).astype(np.float32)  # type: ignore[no-any-return]
 
     def at(self, mean: FloatArray, nearest: FloatArray, prior: float) -> FloatArray:
         """Probability [B] of none of the intents from latent means [B, K] and nearest covariances [B]."""
         return expit(features(mean, nearest) @ np.array(self.weights) + logit(prior))  # type: ignore[no-any-return]
 
-    def log_odds(self, process: Process, rows: FloatArray, prior: float) -> FloatArray:
+    def log_odds(self, latent: Latent, prior: float) -> FloatArray:
         """Log odds [B] of none of the intents."""
-        evidence = features(process.mean(rows), rows.max(axis=1))
+        evidence = features(latent.mean, latent.rows.max(axis=1))
         return evidence @ np.array(self.weights) + logit(prior)  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=8)
+def shuffled_quantiles(samples: int) -> FloatArray:
+    """Quantiles [S] of the standard normal distribution, in an order that is always the same."""
+    return ndtri((np.random.default_rng(samples).permutation(samples) + 0.5) / samples)  # type: ignore[no-any-return]
 
 
 def features(mean: FloatArray, nearest: FloatArray) -> FloatArray:

@@ -49,8 +49,7 @@ def emissions(
         standard = (dense - arrays["mean"]) * arrays["scale"]
         parts.append(np.maximum(standard @ arrays["dense.weight"].T + arrays["dense.bias"], 0))
     inputs = np.concatenate([*parts, marks], axis=1)[None].astype(np.float32)  # [1, n, I]
-    forwards = gru(arrays, "", inputs)[0]  # [n, h]
-    backwards = gru(arrays, "_reverse", inputs[:, ::-1])[0, ::-1]  # [n, h]
-    states = np.concatenate([forwards, backwards], axis=1)  # [n, 2h]
+    (forwards,), (backwards,) = gru(arrays, inputs, inputs[:, ::-1])  # [n, h]
+    states = np.concatenate([forwards, backwards[::-1]], axis=1)  # [n, 2h]
     found: FloatArray = states @ arrays["emit.weight"].T + arrays["emit.bias"]
     return found

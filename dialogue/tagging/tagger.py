@@ -49,8 +49,7 @@ class Tagger:
         pieces = pieces_of(utterance)
         if not pieces:
             return ()
-        alone = units if units.count == 1 else units.pick(np.array([number]))
-        views = dense_words(alone)
+        views = dense_words(units.only(self.encoders).pick(np.array([number])))
         dense = word_vectors({name: views[name] for name in self.encoders}, 0, pieces)
         seen = marks(utterance.text, pieces, compiled(self.patterns))
         temperature = float(self.arrays["temperature"][0])

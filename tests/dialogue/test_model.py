@@ -92,8 +92,8 @@ def test_an_intent_with_answers_is_as_likely_as_its_answers_together(model: Mode
 
 
 def test_answers_of_an_impossible_intent_are_still_probabilities(model: Model) -> None:
-    for draws in (np.zeros((5, 2), np.float32), np.full((5, 2), 1e-36, np.float32)):
-        found = model.answers(draws, [0, 1])
+    for draws in (np.zeros((5, 1, 2), np.float32), np.full((5, 1, 2), 1e-36, np.float32)):
+        (found,) = model.answers(draws, [0, 1])
         assert [candidate.mean for candidate in found] == pytest.approx([0.5, 0.5])
 
 
@@ -254,7 +254,7 @@ def test_classes_are_grouped_by_intent() -> None:
 
 def test_candidates_have_the_interval_of_the_head(model: Model) -> None:
     draws = np.linspace(0, 1, 101, dtype=np.float32)
-    better, found = model.candidates(["x", "y"], np.stack([draws, 0.5 + draws / 2], axis=1))
+    ((better, found),) = model.candidates(["x", "y"], np.stack([draws, 0.5 + draws / 2], axis=1)[:, None])
     assert (better.name, found.name) == ("y", "x")
     assert (found.mean, found.lower, found.upper) == pytest.approx(
         (0.5, 0.015306, 0.984694), abs=1e-4

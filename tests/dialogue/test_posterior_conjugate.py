@@ -26,7 +26,7 @@ def toy_rows(samples: int) -> tuple[ConjugatePosterior, Any, Any]:
 @pytest.mark.parametrize("samples", [2, 33, 256])
 def test_the_mean_of_the_draws_is_the_link_of_the_latent_mean_levelled(samples: int) -> None:
     posterior, process, rows = toy_rows(samples)
-    found = posterior.draw(process, rows)
+    found = posterior.draw(process.latent(rows))
     assert found.shape == (samples, 10, 5)
     assert np.allclose(found.sum(axis=2), 1, atol=1e-5)
     share = process.variance(rows) / (1 - process.kernel.floor)
@@ -51,8 +51,8 @@ def test_draws_differ_in_log_odds_by_the_deviation_whatever_the_mean_says() -> N
 
 def test_what_the_examples_tell_well_has_draws_that_agree() -> None:
     posterior, process, rows = toy_rows(64)
-    near = process.rows(process.views)
-    assert posterior.draw(process, near).std(axis=0).mean() < posterior.draw(process, rows).std(axis=0).mean()
+    near, far = (posterior.draw(process.latent(k)) for k in (process.rows(process.views), rows))
+    assert near.std(axis=0).mean() < far.std(axis=0).mean()
 
 
 @pytest.mark.parametrize("samples", [1, 2, 7, 64, 255])
@@ -84,7 +84,7 @@ def test_one_draw_is_the_mean() -> None:
     posterior = ConjugatePosterior().fit(fit, samples=1, seed=0)
     rows = fit.process.rows(fit.process.views)
     expected = posterior.link_(fit.process.mean(rows))
-    assert np.allclose(posterior.draw(fit.process, rows), expected[None], atol=1e-6)
+    assert np.allclose(posterior.draw(fit.process.latent(rows)), expected[None], atol=1e-6)
 
 
 @pytest.mark.parametrize("labels", [[0], [0, 1, 2], [0, 0, 0], [0, 0, 1]])
@@ -104,7 +104,7 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     trained.save(tmp_path)
     rows = fit.process.rows(two_views(labelled(3, 2), seed=5))
     again = ConjugatePosterior.load(tmp_path)
-    assert np.array_equal(again.draw(fit.process, rows), trained.draw(fit.process, rows))
+    assert np.array_equal(again.draw(fit.process.latent(rows)), trained.draw(fit.process.latent(rows)))
 
 
 @pytest.mark.parametrize("content", [None, "", "{}"])

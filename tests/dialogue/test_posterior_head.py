@@ -15,7 +15,7 @@ from scipy.special import expit, logit
 import dialogue.posterior.head as head_module
 from dialogue.posterior.base import Predictive
 from dialogue.posterior.family import Choice, PosteriorName
-from dialogue.posterior.head import Head, HeadConfig, bounds, entropy, fit_head, predictive, quantiles
+from dialogue.posterior.head import Head, HeadConfig, bounds, entropy, fit_head, predictive, quantile
 from dialogue.posterior.kernel import ViewKernel, take
 from tests.dialogue.toys import labelled, two_views
 
@@ -68,9 +68,8 @@ def test_predictive_of_any_draws(samples: int, batch: int, classes: int, seed: i
 
 def test_quantiles_are_numpy_s() -> None:
     draws = np.random.default_rng(0).random((37, 3, 2)).astype(np.float32)
-    lower, upper = quantiles(draws, 0.8)
-    assert np.allclose(lower, np.quantile(draws, 0.1, axis=0), atol=1e-6)
-    assert np.allclose(upper, np.quantile(draws, 0.9, axis=0), atol=1e-6)
+    for share in (0, 0.1, 0.5, 0.9, 1):
+        assert np.allclose(quantile(np.sort(draws, axis=0), share), np.quantile(draws, share, axis=0), atol=1e-6)
 
 
 def test_the_interval_is_as_wide_as_the_draws_in_log_odds_times_the_root_of_two_around_the_mean() -> None:

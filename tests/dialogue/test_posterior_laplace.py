@@ -87,12 +87,12 @@ def test_the_posterior_of_many_intents_does_not_drown_the_answer(hessian: Hessia
     views["dense"] = views["dense"] + 0.1 * rng.standard_normal(views["dense"].shape).astype(np.float32)
     views["dense"] /= np.linalg.norm(views["dense"], axis=1, keepdims=True)
     rows = fit.process.rows(views)
-    mean = posterior.draw(fit.process, rows).mean(axis=0)
+    mean = posterior.draw(fit.process.latent(rows)).mean(axis=0)
     accuracy, confidence = (mean.argmax(axis=1) == labels).mean(), mean.max(axis=1).mean()
     assert accuracy > 0.9
     assert abs(confidence - accuracy) < 0.1
     posterior.temperature_, posterior.width_ = 1.0, 1.0
-    assert posterior.draw(fit.process, rows).mean(axis=0).max(axis=1).mean() < confidence - 0.2
+    assert posterior.draw(fit.process.latent(rows)).mean(axis=0).max(axis=1).mean() < confidence - 0.2
 
 
 def test_the_temper_is_that_of_least_loss() -> None:

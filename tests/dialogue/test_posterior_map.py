@@ -180,7 +180,7 @@ def test_fewer_landmarks_are_spread_over_the_intents() -> None:
 @pytest.mark.parametrize("labels", [[0], [0, 1], [0, 0, 0], [0, 1, 2, 3], [0, 0, 1], [0, 0, 1, 1]])
 def test_the_smallest_bots_get_a_posterior_that_knows_their_texts(posterior: type[Any], labels: list[int]) -> None:
     fit = fitted(np.array(labels), spread=0.3)
-    draws = posterior().fit(fit, samples=8, seed=0).draw(fit.process, fit.process.rows(fit.process.views))
+    draws = posterior().fit(fit, samples=8, seed=0).draw(fit.process.latent(fit.process.rows(fit.process.views)))
     assert np.isfinite(draws).all()
     assert np.allclose(draws.sum(axis=2), 1, atol=1e-5)
     assert (draws.mean(axis=0).argmax(axis=1) == labels).all()
@@ -193,7 +193,7 @@ def test_what_is_saved_comes_back(posterior: type[Any], tmp_path: Path) -> None:
     trained.save(tmp_path)
     rows = fit.process.rows(two_views(labelled(3, 2), seed=5))
     again = posterior.load(tmp_path)
-    assert np.array_equal(again.draw(fit.process, rows), trained.draw(fit.process, rows))
+    assert np.array_equal(again.draw(fit.process.latent(rows)), trained.draw(fit.process.latent(rows)))
     file = next(tmp_path.iterdir())
     file.write_bytes(file.read_bytes()[:40])
     with pytest.raises(ValueError, match=file.name):
@@ -203,8 +203,8 @@ def test_what_is_saved_comes_back(posterior: type[Any], tmp_path: Path) -> None:
 def test_point_is_one_draw_and_laplace_as_many_as_asked_for() -> None:
     fit = fitted(labelled(3, 4))
     rows = fit.process.rows(fit.process.views)
-    assert PointPosterior().fit(fit, samples=9, seed=0).draw(fit.process, rows).shape == (1, 12, 3)
-    assert LaplacePosterior().fit(fit, samples=9, seed=0).draw(fit.process, rows).shape == (9, 12, 3)
-    one = LaplacePosterior().fit(fit, samples=1, seed=0).draw(fit.process, rows)
+    assert PointPosterior().fit(fit, samples=9, seed=0).draw(fit.process.latent(rows)).shape == (1, 12, 3)
+    assert LaplacePosterior().fit(fit, samples=9, seed=0).draw(fit.process.latent(rows)).shape == (9, 12, 3)
+    one = LaplacePosterior().fit(fit, samples=1, seed=0).draw(fit.process.latent(rows))
     assert one.shape == (1, 12, 3)
     assert np.isfinite(one).all()

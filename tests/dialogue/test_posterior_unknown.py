@@ -31,8 +31,8 @@ def test_a_bot_too_small_to_learn_it_takes_the_default(labels: list[int]) -> Non
 def test_a_far_text_is_more_unknown_than_any_training_text(labels: list[int]) -> None:
     fit = fitted(np.array(labels), spread=0.3)
     unknown = fit_unknown(fit)
-    own = unknown(fit.process, fit.process.rows(fit.process.views), 0.1)
-    strange = unknown(fit.process, fit.process.rows(far(8)), 0.1)
+    own = unknown(fit.process.latent(fit.process.rows(fit.process.views)), 0.1)
+    strange = unknown(fit.process.latent(fit.process.rows(far(8))), 0.1)
     assert own.max() < strange.min()
     assert own.max() < 0.5
 
@@ -76,18 +76,18 @@ def test_evidence_against_the_grain_gets_no_weight_rather_than_the_wrong_sign() 
 def test_the_prior_is_added_to_the_log_odds() -> None:
     process, unknown = learned()[0].process, learned()[1]
     rows = process.rows(far(5))
-    even, rare = (logit(unknown(process, rows, prior).astype(float)) for prior in (0.5, 0.1))
+    even, rare = (logit(unknown(process.latent(rows), prior).astype(float)) for prior in (0.5, 0.1))
     assert np.allclose(even - rare, -logit(0.1), atol=1e-3)
 
 
 def test_draws_are_centred_on_the_probability_at_the_mean_and_spread_with_the_variance() -> None:
     process, unknown = learned()[0].process, Unknown(DEFAULT_WEIGHTS)
     rows = process.rows(two_views(labelled(6, 1), seed=4))
-    draws = unknown.draw(process, rows, 0.1, 501)
+    draws = unknown.draw(process.latent(rows), 0.1, 501)
     deviation = abs(DEFAULT_WEIGHTS[1]) * np.sqrt(process.amplitude * process.variance(rows))
-    assert np.allclose(np.median(draws, axis=0), unknown(process, rows, 0.1), atol=1e-4)
+    assert np.allclose(np.median(draws, axis=0), unknown(process.latent(rows), 0.1), atol=1e-4)
     assert np.allclose(logit(draws.astype(float)).std(axis=0), deviation, rtol=0.02)
-    assert np.array_equal(draws, unknown.draw(process, rows, 0.1, 501))
+    assert np.array_equal(draws, unknown.draw(process.latent(rows), 0.1, 501))
 
 
 def test_one_draw_is_the_probability_itself() -> None:
@@ -95,4 +95,4 @@ def test_one_draw_is_the_probability_itself() -> None:
     rows = process.rows(far(3))
     unknown = Unknown((1.0, -2.0, -3.0))
     expected: Any = expit(1 - 2 * process.mean(rows).max(axis=1) - 3 * rows.max(axis=1) + logit(0.2))
-    assert np.allclose(unknown.draw(process, rows, 0.2, 1), expected[None], atol=1e-6)
+    assert np.allclose(unknown.draw(process.latent(rows), 0.2, 1), expected[None], atol=1e-6)
