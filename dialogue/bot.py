@@ -127,8 +127,7 @@ class Bot:
         watch = Watch()
         with tracing.span("turn", {"starfold.channel": message.channel}), self._store.turn(message.sender):
             with watch("load"):
-                replies = self._store.seen(message.sender, message)
-                tracker = self._memory.tracker(message.sender) if replies is None else None
+                replies, tracker = self._memory.meet(message)
             with watch("understand"):
                 belief = self._believe(message.text, watch)
             if tracker is None:

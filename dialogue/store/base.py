@@ -76,8 +76,15 @@ class TrackerStore(Protocol):
         """
         ...
 
-    def seen(self, conversation: str, message: Message) -> tuple[Reply, ...] | None:
-        """The replies stored for this message (by its channel and id in this conversation), or None when it is new."""
+    def look(
+        self, conversation: str, message: Message, *, after: int = 0
+    ) -> tuple[tuple[Reply, ...] | None, list[Event]]:
+        """What a turn begins with: was the message answered already, and if not, what there is to go on from.
+
+        Returns:
+            The replies stored for this message (by its channel and id in this conversation), and no events; or, for a
+            message that is new, None and what `events` gives.
+        """
         ...
 
     def conversations(self, *, having: str | None = None) -> list[str]:

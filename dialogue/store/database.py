@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ _LIBPQ = {
     "keepalives_count": 3,
 }
 _WRITES = "starfold_writes"
+_USED = "starfold_used"
+_PING_SECONDS = 1.0  # a connection that has rested for longer is asked whether it is still there
 
 
 class Database:
@@ -35,7 +38,8 @@ class Database:
 
     SQLite runs in WAL mode, so that readers do not wait for a writer, with `synchronous=FULL`. NORMAL would do for a
     process that is killed, since the kernel has the data by then, but may lose the last turns when the power fails; a
-    turn is one transaction, and one fsync a turn is little beside the rest of it.
+    turn is one transaction, and one fsync a turn is little beside the rest of it. Threads that write wait for each
+    other here: SQLite's own way to wait is to sleep and try again, each time longer.
 
     Args:
         url: `sqlite:///file`, `sqlite://` (in memory) or `postgresql://user:password@host/database`.
@@ -49,20 +53,23 @@ class Database:
         self.file = _file(self.url) if self.is_sqlite else None
         # The one connection of a database in memory is shared by all threads.
         self._alone = threading.Lock() if self.is_sqlite and self.file is None else contextlib.nullcontext()
+        self._writing = threading.Lock() if self.file is not None else contextlib.nullcontext()
         with self.errors():
             self.engine = _engine(self.url, self.file, connections)
         self._writer = self.engine.execution_options(**{_WRITES: True})
+        # PostgreSQL shows a statement what is committed by then, in a transaction or not; without is two trips less.
+        self._reader = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """A transaction that changes nothing."""
-        with self._alone, self.errors(), self.engine.begin() as connection:
+        """A connection that changes nothing. On SQLite all it reads is of one moment."""
+        with self._alone, self.errors(), self._reader.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """A transaction, committed when the block ends well. On SQLite no other one writes meanwhile."""
-        with self._alone, self.errors(), self._writer.begin() as connection:
+        with self._alone, self._writing, self.errors(), self._writer.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -116,9 +123,12 @@ def _file(url: URL) -> Path | None:
 def _engine(url: URL, file: Path | None, connections: int) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
         arguments = {name: value for name, value in _LIBPQ.items() if name not in url.query}
-        return sa.create_engine(
-            url, connect_args=arguments, pool_pre_ping=True, pool_size=5, max_overflow=max(0, connections - 5)
+        # Those beyond the pool's size would be opened anew for every turn; the last used first, so that the rest rest.
+        engine = sa.create_engine(
+            url, connect_args=arguments, pool_size=connections, max_overflow=0, pool_use_lifo=True
         )
+        _ping_rested(engine)
+        return engine
     if file is None:
         engine = sa.create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
     else:
@@ -139,7 +149,26 @@ def _on_connect(connection: Any, _: Any) -> None:
 def _on_begin(connection: sa.Connection) -> None:
     # A transaction that reads before it writes must be the writer from its start, or it may fail half-way.
     writes = connection.get_execution_options().get(_WRITES)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    driver: Any = connection.connection.driver_connection
+    driver.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _ping_rested(engine: sa.Engine) -> None:
+    """As `pool_pre_ping`, but turns that follow upon each other do not pay a trip to the server for each connection."""
+
+    def checkout(connection: Any, record: Any, _: Any) -> None:
+        if time.monotonic() - record.info.get(_USED, 0.0) < _PING_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except Exception as error:  # of whichever driver it is
+            raise sa.exc.InvalidatePoolError from error
+
+    def checkin(_: Any, record: Any) -> None:
+        record.info[_USED] = time.monotonic()
+
+    sa.event.listen(engine, "checkout", checkout)
+    sa.event.listen(engine, "checkin", checkin)
 
 
 def sentence(error: BaseException | None) -> str:

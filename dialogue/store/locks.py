@@ -24,7 +24,14 @@ logger = logging.getLogger(__name__)
 _POLL_SECONDS = 0.005
 _LOCK_NOT_AVAILABLE = "55P03"
 # An advisory lock belongs to a database: the schema keeps two bots in one database apart.
-_LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '/' || :name, 0))")
+# The settings are made before the lock is waited for, and end with the transaction. A slow action must not cost the
+# lock where the server ends idle transactions.
+_LOCK = sa.text("""
+    WITH settings AS MATERIALIZED (
+        SELECT set_config('idle_in_transaction_session_timeout', '0', true) || set_config('lock_timeout', :wait, true)
+    )
+    SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '/' || :name, 0)) FROM settings
+""")
 
 
 class Locks(Protocol):
@@ -95,11 +102,8 @@ class PostgresLocks:
             _release(connection, name)
 
     def _wait(self, connection: sa.Connection, name: str) -> None:
-        # A slow action must not cost the lock where the server ends idle transactions.
-        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {max(1, round(self.timeout * 1000))}")
         try:
-            connection.execute(_LOCK, {"name": name})
+            connection.execute(_LOCK, {"name": name, "wait": str(max(1, round(self.timeout * 1000)))})
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
                 raise _busy(name, self.timeout) from error

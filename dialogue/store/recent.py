@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dialogue.events import Event
+from dialogue.message import Message, Reply
 from dialogue.store.base import TrackerStore
 from dialogue.tracker import Tracker
 
 MOST = 256  # conversations
+MOST_EVENTS = 10_000  # some 40 MB
 
 
 class Recent:
@@ -23,35 +25,57 @@ class Recent:
         store: keeps the conversations.
         slots: initial values, as for `Tracker`.
         most: how many conversations to remember.
+        most_events: how many events they may have together; the latest conversation is remembered however long it is.
     """
 
-    def __init__(self, store: TrackerStore, slots: Mapping[str, Any], *, most: int = MOST) -> None:
+    def __init__(
+        self, store: TrackerStore, slots: Mapping[str, Any], *, most: int = MOST, most_events: int = MOST_EVENTS
+    ) -> None:
         self._store = store
         self._slots = slots
         self._most = most
-        self._known: OrderedDict[str, Tracker] = OrderedDict()
+        self._most_events = most_events
+        self._known: dict[str, Tracker] = {}  # the latest last
+        self._events = 0
         self._lock = threading.Lock()
 
     def tracker(self, conversation: str) -> Tracker:
         """The conversation; an empty one if there was none yet. Raises `StoreError` if the store cannot be reached."""
+        known = self._recall(conversation)
+        return self._keep(conversation, known, self._store.events(conversation, after=_before(known)))
+
+    def meet(self, message: Message) -> tuple[tuple[Reply, ...] | None, Tracker | None]:
+        """The replies to a message that was answered already, or the conversation it goes on with; see `tracker`."""
+        known = self._recall(message.sender)
+        replies, events = self._store.look(message.sender, message, after=_before(known))
+        return (None, self._keep(message.sender, known, events)) if replies is None else (replies, None)
+
+    def _recall(self, conversation: str) -> Tracker | None:
         with self._lock:
-            known = self._known.get(conversation)
-        found = None if known is None else self._gone_on(known)
-        if found is None:
+            return self._known.get(conversation)
+
+    def _keep(self, conversation: str, known: Tracker | None, events: Sequence[Event]) -> Tracker:
+        """The tracker, given the events from the last known one on; remembered."""
+        last = None if known is None else known.last_event
+        if known is None or last is None:
+            found = Tracker(conversation, self._slots).apply(events)
+        elif events and (events[0].wire, events[0].timestamp) == (last.wire, last.timestamp):
+            found = known.apply(events[1:])
+        else:  # it is not the conversation it was
             found = Tracker(conversation, self._slots).apply(self._store.events(conversation))
         with self._lock:
+            self._forget(conversation)
             self._known[conversation] = found
-            self._known.move_to_end(conversation)
-            while len(self._known) > self._most:
-                self._known.popitem(last=False)
+            self._events += found.length
+            while len(self._known) > 1 and (len(self._known) > self._most or self._events > self._most_events):
+                self._forget(next(iter(self._known)))
         return found
 
-    def _gone_on(self, known: Tracker) -> Tracker | None:
-        """The tracker with what came since; None if the conversation is not the one it was."""
-        last = known.last_event
-        if last is None:
-            return None
-        new = self._store.events(known.conversation, after=known.length - 1)
-        if not new or (new[0].wire, new[0].timestamp) != (last.wire, last.timestamp):
-            return None
-        return known.apply(new[1:])
+    def _forget(self, conversation: str) -> None:
+        gone = self._known.pop(conversation, None)
+        self._events -= 0 if gone is None else gone.length
+
+
+def _before(known: Tracker | None) -> int:
+    """The number after which to read, so that the last known event comes first."""
+    return 0 if known is None else max(0, known.length - 1)

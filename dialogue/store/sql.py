@@ -20,6 +20,43 @@ from dialogue.store.database import Database
 from dialogue.store.locks import FileLocks, Locks, PostgresLocks
 from dialogue.store.wire import check, plain_reply, read_reply, to_json
 
+_NAMED = schema.conversations.c.name == sa.bindparam("conversation")
+_LATER = schema.events.c.sequence > sa.bindparam("after")
+# Made once: to put a statement together takes longer than to run it.
+_EVENTS = (
+    sa.select(schema.events.c.sequence, schema.events.c.data)
+    .join(schema.conversations)
+    .where(_NAMED, _LATER)
+    .order_by(schema.events.c.sequence)
+)
+_LOOK = (
+    sa.select(schema.messages.c.replies, schema.events.c.sequence, schema.events.c.data)
+    .select_from(schema.conversations)
+    .outerjoin(
+        schema.messages,
+        (schema.messages.c.conversation_id == schema.conversations.c.id)
+        & (schema.messages.c.channel == sa.bindparam("channel"))
+        & (schema.messages.c.message_id == sa.bindparam("message")),
+    )
+    .outerjoin(
+        schema.events,
+        (schema.events.c.conversation_id == schema.conversations.c.id) & _LATER & schema.messages.c.replies.is_(None),
+    )
+    .where(_NAMED)
+    .order_by(schema.events.c.sequence)
+)
+_INSERT_EVENTS = sa.insert(schema.events)
+_CLAIM = sa.select(schema.conversations.c.id, schema.conversations.c.sequence).where(_NAMED).with_for_update()
+# Whoever else inserts it at the same time is waited for, and wins.
+_BEGIN = sa.text(
+    "INSERT INTO conversations (name, sequence, updated) VALUES (:conversation, 0, 0) ON CONFLICT (name) DO NOTHING"
+)
+_GO_ON = (
+    sa.update(schema.conversations)
+    .where(schema.conversations.c.id == sa.bindparam("key"))
+    .values(sequence=sa.bindparam("last"), updated=sa.bindparam("time"))
+)
+_INSERT_ANSWER = sa.insert(schema.messages)
 _UPGRADE_LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '/starfold schema', 0))")
 
 
@@ -55,14 +92,8 @@ class SqlTrackerStore:
     def events(self, conversation: str, *, after: int = 0) -> list[Event]:
         """See `TrackerStore`."""
         check("conversation", conversation)
-        query = (
-            sa.select(schema.events.c.sequence, schema.events.c.data)
-            .join(schema.conversations)
-            .where(schema.conversations.c.name == conversation, schema.events.c.sequence > after)
-            .order_by(schema.events.c.sequence)
-        )
         with self._database.read() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(_EVENTS, {"conversation": conversation, "after": after}).all()
         return [_read_event(conversation, sequence, data) for sequence, data in rows]
 
     def append(
@@ -95,20 +126,23 @@ class SqlTrackerStore:
         with self._locks.hold(f"conversation {conversation!r}"):
             yield
 
-    def seen(self, conversation: str, message: Message) -> tuple[Reply, ...] | None:
+    def look(
+        self, conversation: str, message: Message, *, after: int = 0
+    ) -> tuple[tuple[Reply, ...] | None, list[Event]]:
         """See `TrackerStore`."""
-        query = (
-            sa.select(schema.messages.c.replies)
-            .join(schema.conversations)
-            .where(
-                schema.conversations.c.name == check("conversation", conversation),
-                schema.messages.c.channel == check("channel", message.channel),
-                schema.messages.c.message_id == check("message id", message.id),
-            )
-        )
+        wanted = {
+            "conversation": check("conversation", conversation),
+            "channel": check("channel", message.channel),
+            "message": check("message id", message.id),
+            "after": after,
+        }
         with self._database.read() as connection:
-            stored = connection.scalar(query)
-        return None if stored is None else tuple(read_reply(reply) for reply in json.loads(stored))
+            rows = connection.execute(_LOOK, wanted).all()
+        if rows and rows[0].replies is not None:
+            return tuple(read_reply(reply) for reply in json.loads(rows[0].replies)), []
+        # A conversation without such events is one row all the same.
+        found = [(sequence, data) for _, sequence, data in rows if sequence is not None]
+        return None, [_read_event(conversation, sequence, data) for sequence, data in found]
 
     def conversations(self, *, having: str | None = None) -> list[str]:
         """See `TrackerStore`."""
@@ -177,17 +211,11 @@ class SqlTrackerStore:
 
 def _claimed(connection: sa.Connection, conversation: str) -> tuple[int, int]:
     """Key and last sequence of a conversation, its row locked until the transaction ends."""
-    query = sa.select(schema.conversations.c.id, schema.conversations.c.sequence).where(
-        schema.conversations.c.name == conversation
-    )
-    row = connection.execute(query.with_for_update()).one_or_none()
+    wanted = {"conversation": conversation}
+    row = connection.execute(_CLAIM, wanted).one_or_none()
     if row is None:
-        # Whoever else inserts it at the same time is waited for, and wins.
-        insert = sa.text(
-            "INSERT INTO conversations (name, sequence, updated) VALUES (:name, 0, 0) ON CONFLICT (name) DO NOTHING"
-        )
-        connection.execute(insert, {"name": conversation})
-        row = connection.execute(query.with_for_update()).one()
+        connection.execute(_BEGIN, wanted)
+        row = connection.execute(_CLAIM, wanted).one()
     return row.id, row.sequence
 
 
@@ -197,9 +225,8 @@ def _insert_events(connection: sa.Connection, key: int, last: int, new: Sequence
         for number, (event, data) in enumerate(zip(new, wire, strict=True), last + 1)
     ]
     if rows:
-        connection.execute(sa.insert(schema.events), rows)
-        changed = {"sequence": rows[-1]["sequence"], "updated": rows[-1]["time"]}
-        connection.execute(sa.update(schema.conversations).where(schema.conversations.c.id == key).values(changed))
+        connection.execute(_INSERT_EVENTS, rows)
+        connection.execute(_GO_ON, {"key": key, "last": rows[-1]["sequence"], "time": rows[-1]["time"]})
 
 
 def _insert_answer(connection: sa.Connection, key: int, first: int, last: int, answered: Answered) -> None:
@@ -214,7 +241,7 @@ def _insert_answer(connection: sa.Connection, key: int, first: int, last: int, a
         "milliseconds": to_json(dict(answered.milliseconds), "milliseconds"),
     }
     try:
-        connection.execute(sa.insert(schema.messages), row)
+        connection.execute(_INSERT_ANSWER, row)
     except IntegrityError as error:
         raise ConflictError(f"message {message.id!r} from {message.channel!r} was answered already") from error
 

@@ -164,8 +164,9 @@ class MemoryStore:
         with self._lock:
             yield
 
-    def seen(self, conversation, message):
-        return self.answers.get((conversation, message.channel, message.id))
+    def look(self, conversation, message, *, after=0):
+        replies = self.answers.get((conversation, message.channel, message.id))
+        return replies, self.events(conversation, after=after) if replies is None else []
 
     def conversations(self, *, having=None):
         return [name for name, log in self.log.items() if having is None or any(e.wire == having for e in log)]

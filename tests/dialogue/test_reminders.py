@@ -230,6 +230,28 @@ def test_only_so_many_are_remembered():
     assert store.read - before == 6
 
 
+def test_only_so_many_events_are_remembered_but_the_latest_conversation_whole():
+    store = Counting()
+    recent = Recent(store, {}, most_events=12)
+
+    def reads(name):
+        before = store.read
+        recent.tracker(name)
+        return store.read - before
+
+    for name in ("a", "b"):
+        store.append(name, None, [ev.ActionExecuted(name="action_listen")] * 5)
+        assert reads(name) == 5
+    assert (reads("a"), reads("b")) == (1, 1)
+    store.append("b", None, [ev.ActionExecuted(name="action_listen")] * 3)
+    assert reads("b") == 4, "what is new, and the event before"
+    assert reads("a") == 5, "a had to go: 5 and 8 are more than 12"
+    store.append("long", None, [ev.ActionExecuted(name="action_listen")] * 40)
+    assert (reads("long"), reads("long")) == (40, 1)
+    assert (reads("a"), reads("long")) == (5, 40)
+    assert recent._events == sum(tracker.length for tracker in recent._known.values())
+
+
 LINE = st.sampled_from(["greet", "book", "Rome", "3", "blub", "/restart", "/back", "boom", "reset", "weather"])
 
 
@@ -251,4 +273,4 @@ def test_a_reply_of_a_reminder_is_stored_with_its_turn():
     bot, _ = reminding(schedule(60))
     Talk(bot).say("boom")
     (turn,) = bot.due(START + 61)
-    assert bot._store.seen("ada", turn.message) == turn.replies
+    assert bot._store.look("ada", turn.message) == (turn.replies, [])

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from dialogue.events import ActionExecuted, SlotSet, UserUttered
 from dialogue.message import Button, Message, Reply
@@ -77,7 +78,7 @@ def test_a_turn_that_began_elsewhere_is_refused_whole(store):
     with pytest.raises(ConflictError):
         store.append("new", 1, [SlotSet("x", 3)])
     assert len(store.events("ann")) == 2
-    assert store.seen("ann", answered.message) is None
+    assert store.look("ann", answered.message)[0] is None
     assert store.conversations() == ["ann"]
 
 
@@ -87,15 +88,66 @@ def test_a_redelivered_message_is_answered_from_the_store(store):
         Reply(ODD, buttons=(Button("yes", "/yes"),)),
         Reply(image="https://x/y.png", attachment={"a": 1}, custom={"b": [2]}, metadata={"k": "v"}),
     )
-    assert store.seen("ann", message) is None
+    assert store.look("ann", message)[0] is None
     store.append("ann", 0, [UserUttered("hi")], answered=Answered(message, replies))
-    assert store.seen("ann", message) == replies
-    assert store.seen("ann", Message("other text", sender="ann", channel="rest", id="m1")) == replies
-    assert store.seen("bob", message) is None, "an answer is for its own conversation"
-    assert store.seen("ann", Message("hi", channel="telegram", id="m1")) is None
+    assert store.look("ann", message) == (replies, [])
+    assert store.look("ann", Message("other text", sender="ann", channel="rest", id="m1")) == (replies, [])
+    assert store.look("bob", message)[0] is None, "an answer is for its own conversation"
+    assert store.look("ann", Message("hi", channel="telegram", id="m1"))[0] is None
     with pytest.raises(ConflictError, match="message 'm1' from 'rest' was answered already"):
         store.append("ann", None, [UserUttered("hi")], answered=Answered(message, ()))
     assert len(store.events("ann")) == 1
+
+
+def test_a_turn_begins_with_one_look(store):
+    message, other = Message("hi", channel="rest", id="m1"), Message("hi", channel="rest", id="m2")
+    assert store.look("ann", message) == (None, [])
+    turn = [UserUttered("hi"), SlotSet("x", 1), SlotSet("x", 2)]
+    store.append("ann", 0, turn, answered=Answered(message, ()))
+    assert store.look("ann", message) == ((), []), "an answer without a reply is an answer"
+    assert store.look("ann", other) == (None, turn)
+    assert store.look("ann", other, after=2) == (None, turn[2:])
+    assert store.look("ann", other, after=3) == (None, [])
+    assert store.look("bob", other) == (None, [])
+    with pytest.raises(StoreError, match=r"^message id: expected 1 to 512 characters"):
+        store.look("ann", Message("hi", id="a\0b"))
+
+
+def test_threads_that_write_wait_their_turn_without_asking_sqlite(tmp_path):
+    store = SqlTrackerStore(f"sqlite:///{tmp_path / 'bot.db'}")
+    begun = []
+    sa.event.listen(store.database.engine, "begin", begun.append)
+    waiting = threading.Thread(target=lambda: store.append("bob", None, [SlotSet("x", 1)]))
+    with store.database.write() as connection:
+        begun.clear()
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive()
+        assert begun == [], "it waits for us, not in SQLite, which would sleep"
+        connection.exec_driver_sql("SELECT 1")
+    waiting.join(10)
+    assert len(store.events("bob")) == 1
+    store.close()
+
+
+@pytest.mark.server("postgres")
+def test_a_connection_that_rested_is_asked_whether_it_is_still_there(monkeypatch):
+    with scratch_schema() as url:
+        store, other = SqlTrackerStore(url), SqlTrackerStore(url)
+        for rested in (True, False):
+            monkeypatch.setattr("dialogue.store.database._PING_SECONDS", 0.0 if rested else 60.0)
+            with store.database.read() as connection:
+                pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+            with other.database.read() as connection:
+                connection.exec_driver_sql(f"SELECT pg_terminate_backend({pid}, 10000)")
+            if rested:
+                assert store.events("ann") == []
+            else:
+                with pytest.raises(StoreError, match="terminat"):
+                    store.events("ann")
+        assert store.events("ann") == [], "then all of them are opened anew"
+        store.close()
+        other.close()
 
 
 def test_conversations_are_listed_latest_first(store):
@@ -112,7 +164,7 @@ def test_delete_forgets_everything_of_one_conversation(store):
     assert store.delete("ann")
     assert not store.delete("ann")
     assert store.events("ann") == []
-    assert store.seen("ann", message) is None
+    assert store.look("ann", message)[0] is None
     assert store.export("ann") == {"conversation": "ann", "events": [], "messages": []}
     assert len(store.events("bob")) == 1
     assert store.append("ann", 0, [SlotSet("x", 1)]) == 1
