@@ -9,6 +9,7 @@ from typing import Any
 
 from dialogue.bot import Bot
 from dialogue.errors import ModelError
+from dialogue.server.memory import settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ class Live:
             loaded = self._load(version)
             loaded.bot.parse("hello")
             self._before, self._now = self._now.version if self._now else self._before, loaded
-            return loaded
+        settle()
+        return loaded
 
     def load(self, version: str | None) -> Loaded:
         """A version that is not to answer. Blocks. Raises `StarfoldError` if it cannot be loaded."""

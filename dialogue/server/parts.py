@@ -33,7 +33,12 @@ class Parts:
     project: Path | None = None
 
 
-def parts(request: Request) -> Parts:
+async def parts(request: Request) -> Parts:
+    """Those of the app that is asked. It waits for nothing: were it no coroutine, a thread would be asked for it."""
+    return parts_of(request)
+
+
+def parts_of(request: Request) -> Parts:
     """Those of the app that is asked."""
     found: Parts = request.app.state.parts
     return found
@@ -47,7 +52,7 @@ def token_of(request: Request) -> str | None:
 
 async def caller(request: Request, _: Annotated[object, Depends(_bearer)] = None) -> Caller:
     """Whoever asks, counted. Raises `RefusedError` and `LimitedError`."""
-    mine = parts(request)
+    mine = parts_of(request)
     if not mine.origins.permits(request.headers.get("origin"), request.headers.get("host")):
         raise RefusedError(f"the origin {request.headers['origin']} may not talk to this bot", 403)
     found = mine.authority.caller(token_of(request))

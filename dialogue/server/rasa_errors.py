@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from dialogue.actions.remote import CONTRACT
-from dialogue.server.parts import caller, parts
+from dialogue.server.parts import caller, parts_of
 from dialogue.server.replies import told
 
 logger = logging.getLogger(__name__)
@@ -104,4 +104,4 @@ async def own_conversation(request: Request, conversation: str) -> str:
 
 async def with_model(request: Request) -> None:
     """A model is loaded. Raises `ModelError`, whose status is 409, while none is."""
-    _ = parts(request).service.bot
+    _ = parts_of(request).service.bot

@@ -19,6 +19,7 @@ from dialogue.sections import Serving
 from dialogue.server.app import create_app
 from dialogue.server.limits import Limiter
 from dialogue.server.logs import log_json, quiet
+from dialogue.server.memory import few_arenas, settle
 from dialogue.server.opening import authority_of, open_service
 from dialogue.server.origins import Origins
 from dialogue.server.rasa_mount import sorted_out
@@ -83,6 +84,7 @@ def serve(
     else:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
         quiet()
+    few_arenas()
     service = open_service(project, serving, progress=progress)
     stop = tracing.start(service.bot.name) if tracing.wanted() else None
     served, rasa = sorted_out(channels, api=api)
@@ -99,6 +101,7 @@ def serve(
         ws_max_size=serving.body_kb * 1024,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
+    settle()
     try:
         uvicorn.Server(config).run()
     except SystemExit as end:  # it has logged why

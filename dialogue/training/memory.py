@@ -20,7 +20,7 @@ def keep_freed_memory() -> None:
     clearing the pages it gets again costs as much as half of the computing. `release` gives back what a stage is done
     with. Elsewhere than on glibc nothing happens.
     """
-    if (library := _glibc()) is not None:
+    if (library := glibc()) is not None:
         library.mallopt(M_MMAP_THRESHOLD, LARGE)
         library.mallopt(M_TRIM_THRESHOLD, KEPT)
         library.mallopt(M_ARENA_MAX, 1)
@@ -29,7 +29,7 @@ def keep_freed_memory() -> None:
 def release() -> None:
     """Give freed memory back to the system, between one stage of training and the next."""
     gc.collect()
-    if (library := _glibc()) is not None:
+    if (library := glibc()) is not None:
         library.malloc_trim(0)
 
 
@@ -39,7 +39,7 @@ def peak_mb() -> float:
     return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
-def _glibc() -> ctypes.CDLL | None:
+def glibc() -> ctypes.CDLL | None:
     """The C library, where it is glibc."""
     library = ctypes.CDLL(None) if sys.platform == "linux" else None
     return library if library is not None and hasattr(library, "malloc_trim") else None
