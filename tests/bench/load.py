@@ -1,11 +1,15 @@
 """A server under load: turns a second, how long each takes, memory, and how long the start takes.
 
     python -m tests.bench.load [--seconds 60] [--clients 8 200] [--bots nova words] [--stores sqlite postgres]
+    python -m tests.bench.load --soak 30 [--rate 20] [--bots nova] [--stores sqlite]
 
 Starts `starfold run` on a copy of Nova (`nova`: all encoders, `words`: the n-grams alone), and talks to it over HTTP
-with so many clients, each in a conversation of its own, each waiting for its answer before it goes on. Clients and
-server share the machine's cores. PostgreSQL is the one of `STARFOLD_TEST_POSTGRES`. It takes a minute for each row, and
-one for training.
+with so many clients, each in a conversation of its own, a new one after `TURNS`, each waiting for its answer before it
+goes on. Clients and server share the machine's cores. PostgreSQL is the one of `STARFOLD_TEST_POSTGRES`. It takes a
+minute for each row, and one for training.
+
+With `--soak` so many turns a second come for so many minutes, whatever the server can do, and its memory is written
+down every minute; rows go to `results/soak.json`.
 """
 
 from __future__ import annotations
@@ -32,6 +36,9 @@ from tests.dialogue.servers import free_port
 from tests.dialogue.stores import ROOT, scratch_schema
 
 RESULTS = Path(__file__).parent / "results" / "load.json"
+SOAK = RESULTS.with_name("soak.json")
+TURNS = 20  # of a conversation
+TALKING = 20  # conversations at once in a soak
 TOKEN = "bench"
 FREE = {"rates": {"sender": None, "address": None, "key": None}, "log": "text"}
 BOTS = ("nova", "words")
@@ -55,15 +62,21 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="+", default=[8, 200])
     parser.add_argument("--bots", nargs="+", choices=BOTS, default=list(BOTS))
     parser.add_argument("--stores", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"])
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--soak", type=float, metavar="MINUTES")
+    parser.add_argument("--rate", type=float, default=20, help="turns a second of a soak")
+    parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    rows = []
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for bot in given.bots:
             project = write_bot(Path(folder) / bot, bot)
             for store in given.stores:
-                rows += measured(project, bot, store, given.clients, given.seconds)
-    given.out.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+                if given.soak is None:
+                    rows += measured(project, bot, store, given.clients, given.seconds)
+                else:
+                    rows += soaked(project, bot, store, given.soak, given.rate)
+    out = given.out or (RESULTS if given.soak is None else SOAK)
+    out.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
     print(table(rows))
 
 
@@ -106,12 +119,22 @@ def served(project: Path, store: str) -> Iterator[tuple[int, int, float]]:
         process.wait(60)
 
 
+@contextmanager
+def database(project: Path, store: str) -> Iterator[str]:
+    """The URL of an empty database."""
+    if store == "postgres":
+        with scratch_schema() as url:
+            yield url
+    else:
+        with tempfile.TemporaryDirectory(dir=project) as folder:
+            yield f"sqlite:///{folder}/load.db"
+
+
 def measured(project: Path, bot: str, store: str, clients: list[int], seconds: float) -> list[dict[str, Any]]:
     """A row for each number of clients, all on one server."""
     busy = round(os.getloadavg()[0], 1)  # what else goes on; above 0.5 the figures tell of that, too
     with ExitStack() as stack:
-        url = f"sqlite:///{project / 'load.db'}" if store == "sqlite" else stack.enter_context(scratch_schema())
-        port, pid, start = stack.enter_context(served(project, url))
+        port, pid, start = stack.enter_context(served(project, stack.enter_context(database(project, store))))
         idle = resident_mb(pid)
         asyncio.run(load(port, 4, 3.0, "warm"))  # caches of the machine and the database
         rows = []
@@ -145,6 +168,26 @@ def percentiles(took: list[float]) -> dict[str, float]:
     return {f"p{share}_ms": round(1000 * cut[share - 1], 1) for share in (50, 95, 99)}
 
 
+def soaked(project: Path, bot: str, store: str, minutes: float, rate: float) -> list[dict[str, Any]]:
+    """A row for each minute at a fixed rate."""
+    rows: list[dict[str, Any]] = []
+    with ExitStack() as stack:
+        port, pid, _ = stack.enter_context(served(project, stack.enter_context(database(project, store))))
+        before = {"bot": bot, "store": store, "rate": rate}
+        rows.append({**before, "minute": 0, "turns": 0, "failed": 0, "p50_ms": 0.0, "p99_ms": 0.0})
+        rows[-1] |= {"cpu_ms_per_turn": 0.0, "resident_mb": resident_mb(pid)}
+        for minute in range(1, round(minutes) + 1):
+            cpu = cpu_seconds(pid)
+            took, failed = asyncio.run(steady(port, rate, 60.0, f"soak-{minute}"))
+            shares = percentiles(took)
+            row = {**before, "minute": minute, "turns": len(took), "failed": failed}
+            row |= {name: shares[name] for name in ("p50_ms", "p99_ms")}
+            row["cpu_ms_per_turn"] = round(1000 * (cpu_seconds(pid) - cpu) / max(1, len(took)), 2)
+            rows.append({**row, "resident_mb": resident_mb(pid)})
+            print(rows[-1], flush=True)
+    return rows
+
+
 async def load(port: int, clients: int, seconds: float, name: str) -> tuple[list[float], int]:
     """Talk with so many clients for so long: seconds of each turn, and how many requests failed."""
     until = time.monotonic() + seconds
@@ -152,29 +195,48 @@ async def load(port: int, clients: int, seconds: float, name: str) -> tuple[list
     return [second for took, _ in found for second in took], sum(failed for _, failed in found)
 
 
-async def talk(port: int, conversation: str, offset: int, until: float) -> tuple[list[float], int]:
-    """One client on one connection."""
+async def steady(port: int, rate: float, seconds: float, name: str) -> tuple[list[float], int]:
+    """The same at so many turns a second, over conversations that take turns."""
+    until, gap = time.monotonic() + seconds, TALKING / rate
+    talks = (talk(port, f"{name}-{number}", number, until, gap, number / rate) for number in range(TALKING))
+    found = await asyncio.gather(*talks)
+    return [second for took, _ in found for second in took], sum(failed for _, failed in found)
+
+
+async def talk(
+    port: int, name: str, offset: int, until: float, gap: float = 0.0, delay: float = 0.0
+) -> tuple[list[float], int]:
+    """One client on one connection; a turn begins no sooner than `gap` seconds after the one before."""
+    await asyncio.sleep(delay)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    took, failed, number = [], 0, offset
+    took, failed, number = [], 0, 0
+    due = time.monotonic()
     while time.monotonic() < until:
-        body = json.dumps({"text": TEXTS[number % len(TEXTS)]})
-        number += 1
-        request = (
-            f"POST /api/conversations/{conversation}/messages HTTP/1.1",
-            *("Host: bot", f"Authorization: Bearer {TOKEN}", "Content-Type: application/json"),
-            *(f"Content-Length: {len(body)}", "", body),
-        )
         begun = time.monotonic()
-        writer.write("\r\n".join(request).encode())
-        answer = await reader.readuntil(b"\r\n\r\n")
-        (length,) = re.findall(rb"content-length: (\d+)", answer)
-        await reader.readexactly(int(length))
-        if answer.startswith(b"HTTP/1.1 200"):
+        if await said(reader, writer, f"{name}-{number // TURNS}", TEXTS[(offset + number) % len(TEXTS)]):
             took.append(time.monotonic() - begun)
         else:
             failed += 1
+        number, due = number + 1, due + gap
+        if gap:
+            await asyncio.sleep(due - time.monotonic())
     writer.close()
     return took, failed
+
+
+async def said(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, conversation: str, text: str) -> bool:
+    """Say something and read the answer; whether there was one."""
+    body = json.dumps({"text": text})
+    request = (
+        f"POST /api/conversations/{conversation}/messages HTTP/1.1",
+        *("Host: bot", f"Authorization: Bearer {TOKEN}", "Content-Type: application/json"),
+        *(f"Content-Length: {len(body)}", "", body),
+    )
+    writer.write("\r\n".join(request).encode())
+    answer = await reader.readuntil(b"\r\n\r\n")
+    (length,) = re.findall(rb"content-length: (\d+)", answer)
+    await reader.readexactly(int(length))
+    return answer.startswith(b"HTTP/1.1 200")
 
 
 def resident_mb(pid: int) -> float:
