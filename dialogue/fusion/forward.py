@@ -94,7 +94,9 @@ class Fused:
 
     def linear(self, name: str, x: FloatArray) -> FloatArray:
         """[..., in] -> [..., out]."""
-        found: FloatArray = x @ self.arrays[f"{name}.weight"].T + self.arrays[f"{name}.bias"]
+        weight = self.arrays[f"{name}.weight"]
+        flat = x.reshape(-1, x.shape[-1])  # else numpy multiplies text by text, and BLAS copies the weights for each
+        found: FloatArray = (flat @ weight.T + self.arrays[f"{name}.bias"]).reshape(*x.shape[:-1], len(weight))
         return found
 
     def norm(self, name: str, x: FloatArray) -> FloatArray:

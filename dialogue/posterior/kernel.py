@@ -23,6 +23,7 @@ Views: TypeAlias = Mapping[str, View]
 
 BLOCK = 1024
 FEW = 64
+SMALL = 1_000_000  # multiplications of a product up to which BLAS does not copy both sides first: a few texts, 3 times
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ class MultiViewKernel:
 def cosines(a: View, b: View) -> FloatArray:
     """Inner products [A, B] of rows of length one (or zero)."""
     if not isinstance(a, csr_matrix):
-        return np.asarray(a @ b.T, np.float32)
+        rows = len(b) if a.shape[0] > FEW else max(1, SMALL // max(1, a.size))
+        return np.concatenate([a @ b[i : i + rows].T for i in range(0, max(1, len(b)), max(1, rows))], axis=1)
     if a.shape[0] <= FEW:
         return np.asarray((b @ a.toarray().T).T, np.float32)  # no transposed copy of a large b
     return np.asarray((a @ b.T).toarray(), np.float32)

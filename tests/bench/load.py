@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--clients", type=int, nargs="+", default=[8, 200])
     parser.add_argument("--bots", nargs="+", choices=BOTS, default=list(BOTS))
+    parser.add_argument("--processes", type=int, default=1, help="servers that the clients are dealt to")
     parser.add_argument("--stores", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"])
     parser.add_argument("--soak", type=float, metavar="MINUTES")
     parser.add_argument("--rate", type=float, default=20, help="turns a second of a soak")
@@ -72,7 +73,7 @@ def main() -> None:
             project = write_bot(Path(folder) / bot, bot)
             for store in given.stores:
                 if given.soak is None:
-                    rows += measured(project, bot, store, given.clients, given.seconds)
+                    rows += measured(project, bot, store, given.clients, given.seconds, given.processes)
                 else:
                     rows += soaked(project, bot, store, given.soak, given.rate)
     out = given.out or (RESULTS if given.soak is None else SOAK)
@@ -130,31 +131,36 @@ def database(project: Path, store: str) -> Iterator[str]:
             yield f"sqlite:///{folder}/load.db"
 
 
-def measured(project: Path, bot: str, store: str, clients: list[int], seconds: float) -> list[dict[str, Any]]:
-    """A row for each number of clients, all on one server."""
+def measured(
+    project: Path, bot: str, store: str, clients: list[int], seconds: float, processes: int
+) -> list[dict[str, Any]]:
+    """A row for each number of clients, all on the same servers; memory and processor time are of all of them."""
     busy = round(os.getloadavg()[0], 1)  # what else goes on; above 0.5 the figures tell of that, too
     with ExitStack() as stack:
-        port, pid, start = stack.enter_context(served(project, stack.enter_context(database(project, store))))
-        idle = resident_mb(pid)
-        asyncio.run(load(port, 4, 3.0, "warm"))  # caches of the machine and the database
+        url = stack.enter_context(database(project, store))
+        servers = [stack.enter_context(served(project, url)) for _ in range(processes)]
+        ports, pids = [port for port, _, _ in servers], [pid for _, pid, _ in servers]
+        idle = resident_mb(*pids)
+        asyncio.run(load(ports, 4 * processes, 3.0, "warm"))  # caches of the machine and the database
         rows = []
         for number in clients:
-            before, cpu = resident_mb(pid), cpu_seconds(pid)
-            took, failed = asyncio.run(load(port, number, seconds, f"{number}"))
+            before, cpu = resident_mb(*pids), cpu_seconds(*pids)
+            took, failed = asyncio.run(load(ports, number, seconds, f"{number}"))
             rows.append(
                 {
                     "bot": bot,
                     "store": store,
+                    "processes": processes,
                     "clients": number,
                     "seconds": seconds,
                     "turns_per_second": round(len(took) / seconds, 1),
                     "failed": failed,
                     **percentiles(took),
-                    "cpu_ms_per_turn": round(1000 * (cpu_seconds(pid) - cpu) / max(1, len(took)), 2),
-                    "start_to_ready_seconds": round(start, 2),
+                    "cpu_ms_per_turn": round(1000 * (cpu_seconds(*pids) - cpu) / max(1, len(took)), 2),
+                    "start_to_ready_seconds": max(round(start, 2) for _, _, start in servers),
                     "resident_mb_idle": idle,
                     "resident_mb_before": before,
-                    "resident_mb_after": resident_mb(pid),
+                    "resident_mb_after": resident_mb(*pids),
                     "load_average_before": busy,
                 }
             )
@@ -188,10 +194,11 @@ def soaked(project: Path, bot: str, store: str, minutes: float, rate: float) -> 
     return rows
 
 
-async def load(port: int, clients: int, seconds: float, name: str) -> tuple[list[float], int]:
+async def load(ports: list[int], clients: int, seconds: float, name: str) -> tuple[list[float], int]:
     """Talk with so many clients for so long: seconds of each turn, and how many requests failed."""
     until = time.monotonic() + seconds
-    found = await asyncio.gather(*(talk(port, f"{name}-{number}", number, until) for number in range(clients)))
+    talks = (talk(ports[number % len(ports)], f"{name}-{number}", number, until) for number in range(clients))
+    found = await asyncio.gather(*talks)
     return [second for took, _ in found for second in took], sum(failed for _, failed in found)
 
 
@@ -239,16 +246,16 @@ async def said(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, conve
     return answer.startswith(b"HTTP/1.1 200")
 
 
-def resident_mb(pid: int) -> float:
-    """Resident memory of a process."""
-    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")]
-    return round(int(line.split()[1]) / 1024, 1)
+def resident_mb(*pids: int) -> float:
+    """Resident memory of processes; what they share counts for each."""
+    status = [line for pid in pids for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
+    return round(sum(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024, 1)
 
 
-def cpu_seconds(pid: int) -> float:
-    """Processor time of a process so far, all threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def cpu_seconds(*pids: int) -> float:
+    """Processor time of processes so far, all threads."""
+    stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
+    return sum(int(fields[11]) + int(fields[12]) for fields in stats) / os.sysconf("SC_CLK_TCK")
 
 
 def table(rows: list[dict[str, Any]]) -> str:
