@@ -7,9 +7,9 @@ import importlib.util
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
@@ -17,6 +17,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from dialogue.errors import MissingExtraError, StoreError
+from dialogue.store.together import Together
+
+Value = TypeVar("Value")
 
 _DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 _BUSY_MS = 30_000
@@ -56,6 +59,7 @@ class Database:
         self._writing = threading.Lock() if self.file is not None else contextlib.nullcontext()
         with self.errors():
             self.engine = _engine(self.url, self.file, connections)
+        self._together = Together(self.write) if self.file is not None else None
         self._writer = self.engine.execution_options(**{_WRITES: True})
         # PostgreSQL shows a statement what is committed by then, in a transaction or not; without is two trips less.
         self._reader = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -71,6 +75,16 @@ class Database:
         """A transaction, committed when the block ends well. On SQLite no other one writes meanwhile."""
         with self._alone, self._writing, self.errors(), self._writer.begin() as connection:
             yield connection
+
+    def store(self, work: Callable[[sa.Connection], Value]) -> Value:
+        """What `work` returns, once what it wrote is committed. It may be run twice, but only one of both counts.
+
+        On an SQLite file what threads store at the same time is one transaction; what fails fails alone.
+        """
+        if self._together is not None:
+            return self._together.run(work)
+        with self.write() as connection:
+            return work(connection)
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:

@@ -63,8 +63,8 @@ _UPGRADE_LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(current_s
 class SqlTrackerStore:
     """A `TrackerStore` in a database. Opening it creates or upgrades the tables.
 
-    A turn of a conversation is one transaction and its sender a row that the transaction locks, so that events are
-    numbered without a gap and in the order they were committed.
+    A turn of a conversation is stored in one transaction and its sender a row that the transaction locks, so that
+    events are numbered without a gap and in the order they were committed.
 
     Args:
         url: `sqlite:///conversations.db`, `sqlite://` (in memory, gone when closed) or
@@ -107,7 +107,8 @@ class SqlTrackerStore:
         """See `TrackerStore`."""
         check("conversation", conversation)
         wire = [to_json(event.as_dict(), f"event {event.wire!r}") for event in events]
-        with self._database.write() as connection:
+
+        def stored(connection: sa.Connection) -> int:
             key, last = _claimed(connection, conversation)
             if expected_sequence is not None and expected_sequence != last:
                 raise ConflictError(
@@ -117,7 +118,9 @@ class SqlTrackerStore:
             _insert_events(connection, key, last, events, wire)
             if answered is not None:
                 _insert_answer(connection, key, last + 1, last + len(events), answered)
-        return last + len(events)
+            return last + len(events)
+
+        return self._database.store(stored)
 
     @contextlib.contextmanager
     def turn(self, conversation: str) -> Iterator[None]:
