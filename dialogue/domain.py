@@ -236,6 +236,8 @@ def _options(spec: Any) -> dict[str, Any]:
 
 def _slot_options(slot: Slot) -> dict[str, Any]:
     options = _options(slot) | {"mappings": [_mapping_options(mapping) for mapping in slot.mappings]}
+    if not slot.mappings:  # unlike an empty list, none leaves the slot to the entity of its name
+        del options["mappings"]
     irrelevant = {"categorical": ("min_value", "max_value"), "float": ("values",)}.get(slot.type)
     for key in irrelevant or ("values", "min_value", "max_value") if slot.type in SLOT_TYPES else ():
         del options[key]

@@ -26,10 +26,14 @@ class RulePolicy:
     `/session_start` work without a rule.
 
     Args:
+        restrict: whether a rule of more than one user turn is refused when the training data are checked.
+        check: whether rules and stories that contradict a rule are refused then; else they are warned of.
         name: under which decisions are signed.
     """
 
-    def __init__(self, *, name: str = "rules") -> None:
+    def __init__(self, *, restrict: bool = True, check: bool = True, name: str = "rules") -> None:
+        self.restrict = restrict
+        self.check = check
         self.name = name
 
     def fit(self, stories: Sequence[Story], *, seed: int = 0) -> Self:

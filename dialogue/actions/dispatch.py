@@ -29,6 +29,10 @@ class Dispatcher:
         for place in self._places:
             if place.knows(request.name):
                 return place.run(request)
+        if request.name in request.domain.actions:
+            raise ActionError(
+                f"action {request.name!r} is custom, and neither a file nor a server of the bot's runs it"
+            )
         hint = suggestion(request.name, (*request.domain.actions, *request.domain.responses))
         raise ActionError(f"nothing here runs the action {request.name!r}{hint}")
 

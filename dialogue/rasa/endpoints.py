@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote
 
@@ -12,9 +13,9 @@ from dialogue.training.nodes import Entry, Node, Report, Scalar, ScalarValue, Ta
 
 SERVERS: Mapping[str, str] = MappingProxyType(
     {
-        "models": "models are not fetched from a server; starfold trains its own",
+        "models": "models are not fetched from a server; `starfold train` makes them",
         "nlu": "messages are understood here, not by another server",
-        "lock_store": "turns are locked by the conversation store; a store of locks comes with the server",
+        "lock_store": "not needed: the conversation store locks turns, for several servers too if it is PostgreSQL",
         "tracing": "traces go where the environment variables OTEL_* of OpenTelemetry say",
         "model_storage": "models are kept in `model:` alone",
     }
@@ -55,7 +56,7 @@ def read_endpoints(file: Table, report: Report) -> Endpoints:
             fields = {key: inner.value for key, inner in read_entries(entry.value, name, report).items()}
             found.rows.append(READERS[name](fields, entry, found, report))
         elif name in SERVERS:
-            found.rows.append(Row(entry.where, name, "", SERVERS[name], True))
+            found.rows.append(Row(entry.where, name, "", SERVERS[name], name != "lock_store"))
         else:
             found.rows.append(Row(entry.where, name, "", "unknown endpoint, passed over", True))
     return found
@@ -63,6 +64,8 @@ def read_endpoints(file: Table, report: Report) -> Endpoints:
 
 def _read_actions(fields: Mapping[str, Node], entry: Entry, found: Endpoints, report: Report) -> Row:
     server = _server(fields, entry, report)
+    if server is None and "actions_module" in fields and not is_empty(fields["actions_module"]):
+        return _read_module(fields["actions_module"], entry, found)
     if server is None:
         return Row(entry.where, "action_endpoint", "", "there is no url, so no custom action runs", True)
     if "enable_selective_domain" in fields:
@@ -70,6 +73,21 @@ def _read_actions(fields: Mapping[str, Node], entry: Entry, found: Endpoints, re
     found.actions = table(entry.where, server)
     left = named([key for key in fields if key not in (*SERVER, "enable_selective_domain")], NO_OPTIONS)
     return Row(entry.where, "action_endpoint", "actions", left)
+
+
+def _read_module(node: Node, entry: Entry, found: Endpoints) -> Row:
+    """Actions that run in the bot's own process: the file of the module, or actions.py in the folder of a package."""
+    module = str(plain(node)).replace(".", "/")
+    files = (f"{module}.py", f"{module}/actions.py", f"{module}/__init__.py")
+    project = Path(node.where.file).parent
+    file = next((file for file in files if (project / file).is_file()), None)
+    if file is None:
+        remark = f"actions_module {plain(node)}: there is neither {files[0]} nor {files[1]}, so no custom action runs"
+        return Row(entry.where, "action_endpoint", "", remark, True)
+    found.actions = table(entry.where, {"file": scalar(node.where, file)})
+    return Row(
+        entry.where, "action_endpoint", "actions", f"the actions that {file} defines run in the bot's own process"
+    )
 
 
 def _read_nlg(fields: Mapping[str, Node], entry: Entry, found: Endpoints, report: Report) -> Row:
@@ -104,7 +122,7 @@ def _text(node: Node) -> Node:
 
 def _read_store(fields: Mapping[str, Node], entry: Entry, found: Endpoints, report: Report) -> Row:
     """PostgreSQL is taken over, an SQLite file is made anew: that of Rasa has other tables."""
-    name, own = "tracker_store", "conversations are kept in a SQLite file of starfold's own"
+    name, own = "tracker_store", "conversations are kept in a SQLite file of starfold's own; PostgreSQL is for servers"
     kind = str(plain(fields["type"])) if "type" in fields else "in memory"
     if kind.casefold() != "sql":
         return Row(entry.where, name, "store", f"{kind}: {own}", kind != "in memory")
@@ -116,7 +134,8 @@ def _read_store(fields: Mapping[str, Node], entry: Entry, found: Endpoints, repo
     found.store = table(entry.where, {"url": scalar(entry.where, url)})
     left = named([key for key in fields if key not in CONNECTION], NO_OPTIONS)
     tables = "tables of its own: name another database while Rasa's are in this one"
-    return Row(entry.where, name, "store", sentence(tables, left))
+    made = named([key for key in ("login_db",) if key in texts], "not needed, but the database must exist")
+    return Row(entry.where, name, "store", sentence(tables, made, left))
 
 
 def _database_url(texts: Mapping[str, str], query: Mapping[str, object]) -> str:
@@ -126,7 +145,7 @@ def _database_url(texts: Mapping[str, str], query: Mapping[str, object]) -> str:
         return host
     port = f":{texts['port']}" if "port" in texts and ":" not in host else ""
     options = f"?{_query(query)}" if query else ""
-    database = texts.get("login_db") or texts.get("db", "rasa.db")
+    database = texts.get("db", "rasa.db")
     return f"postgresql://{_login(texts, 'username', 'password')}{host}{port}/{_quoted(database)}{options}"
 
 
@@ -145,7 +164,8 @@ def _read_broker(fields: Mapping[str, Node], entry: Entry, found: Endpoints, rep
     values = {key: plain(node) for key, node in fields.items() if not is_empty(node)}
     kind = str(values.get("type", "pika"))
     if kind not in ("pika", "kafka") or "url" not in values:
-        return Row(entry.where, name, "", f"{kind}: events are kept in the conversation store alone", True)
+        remark = f"{kind}: events are kept in the conversation store alone; `server: events` of bot.yml names a broker"
+        return Row(entry.where, name, "", remark, True)
     texts = {key: str(value) for key, value in values.items() if not isinstance(value, list)}
     if kind == "pika":
         known, queues = PIKA, _list(values.get("queues") or TOPIC)

@@ -58,7 +58,6 @@ def read_parts(section: Node, what: str, report: Report) -> Iterator[Part]:
 def unknown(part: Part, what: str, known: Collection[str]) -> Row:
     """The row of a part that is none of Rasa's own: a class of the project, of another package, or misspelt."""
     if "." in part.name:
-        return Row(
-            part.where, part.name, "", f"a {what} of your own is passed over: its class is Rasa's, not ours", True
-        )
+        remark = f"a {what} of your own is passed over: its class is Rasa's; one of starfold's is named in bot.yml"
+        return Row(part.where, part.name, "", remark, True)
     return Row(part.where, part.name, "", f"unknown {what}, passed over{suggestion(part.name, known, at_most=0)}", True)

@@ -14,6 +14,7 @@ from dialogue.training.nodes import Listing, Node, Report, is_empty, plain
 DEFAULTS = ("MemoizationPolicy", "RulePolicy", "UnexpecTEDIntentPolicy", "TEDPolicy")
 STEPS = ("rephrase", "clarify", "fall_back")  # a Rasa bot has no person to hand over to
 FALLBACK = "action_default_fallback"
+CHECKS: Mapping[str, str] = MappingProxyType({"restrict_rules": "restrict", "check_for_contradictions": "check"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +83,8 @@ def _rule_row(part: Part) -> Row:
     threshold = named(list(part.given(known[0])), "the last policy falls back whenever no other decides")
     enabled = plain(part.options["enable_fallback_prediction"]) if known[2] in part.options else True
     never = "" if enabled else "the fallback stays: a message is never left unanswered"
-    checks = [name for name in ("restrict_rules", "check_for_contradictions") if name in part.options]
-    strict = named([name for name in checks if plain(part.options[name]) is False], "rules are checked all the same")
-    left = named(part.others(*known, "restrict_rules", "check_for_contradictions"), "no such options here")
-    return Row(part.where, part.name, "forms, rules, fallback", sentence(threshold, never, strict, left))
+    left = named(part.others(*known, *CHECKS), "no such options here")
+    return Row(part.where, part.name, "forms, rules, fallback", sentence(threshold, never, left))
 
 
 def _chosen(name: str, parts: list[Part], where: Where) -> Node:
@@ -93,6 +92,8 @@ def _chosen(name: str, parts: list[Part], where: Where) -> Node:
     owners = [part for part in parts if part.name in POLICIES and name in POLICIES[part.name].here]
     exact = [part for part in owners if part.name.endswith("MemoizationPolicy")]
     owner = (exact or owners)[0]
+    if name == "rules":
+        return table(owner.where, {"type": name, **{CHECKS[key]: node for key, node in owner.given(*CHECKS).items()}})
     history = owner.given("max_history") if name in ("memory", "transformer") else {}
     return table(owner.where, {"type": name, **history})
 

@@ -18,11 +18,12 @@ from dialogue.training.yaml import read_yaml
 
 BOT = "bot.yml"
 CONFIG, ENDPOINTS, CREDENTIALS = "config.yml", "endpoints.yml", "credentials.yml"
-DOMAINS = ("domain.yml", "domain.yaml", "domain")
+DOMAINS = ("domain.yml", "domain.yaml", "domain", "domains")
 DATA = "data"
 KEYS = ("recipe", "assistant_id", "language", "pipeline", "policies", "importers", "spaces", "version")
 PLACEHOLDER = "placeholder_default"  # what `rasa init` writes for a name
 LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]+)*")
+SPACY = re.compile(r"([a-z]{2,3})_(core|dep|ent|sent)_\w+")  # spaCy's models are named by their language first
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,8 @@ def _language(config: Table, rows: list[Row], report: Report) -> Node:
     written = None if is_empty(node) else read_text(node, "language", report)
     if written is None:
         return scalar(node.where, "en")
-    for language in (written, written.lower()):
+    model = SPACY.fullmatch(written)
+    for language in (model.group(1) if model else written, written.lower()):
         if LANGUAGE.fullmatch(language):
             return scalar(node.where, language)
     rows.append(

@@ -15,12 +15,19 @@ from policies.history import LISTEN, Point, is_user, points, recent, step_key
 from policies.rules import RulePolicy, most_exact
 from policies.types import Belief, Candidate, Decision, DialogueState, Story, StoryStep, Turn
 
+UNLIKELY = "action_unlikely_intent"
 SAID = "*"  # an intent that no rule can mean: what was said is not told, or only by its words
 CERTAIN = Belief((Candidate(SAID, 1.0, 1.0, 1.0),), 0.0, 0.0, 0.0)
 
 
 def check_stories(config: Config, data: TrainingData) -> Iterator[Problem]:
-    """Errors for rules against rules and stories against rules, warnings for the rest."""
+    """Errors for rules against rules and stories against rules, warnings for the rest.
+
+    The policy `rules` may allow rules of several user turns, and leave what contradicts itself at warnings.
+    """
+    options = next((part.options for part in config.policies if part.type == "rules"), {})
+    if options.get("restrict", True):
+        yield from _long_rules(data.stories, "restrict_rules: false" if config.rows else "restrict: false")
     rules = RulePolicy().fit(data.stories)
     slots = {slot.name: slot.initial_value for slot in data.domain.slots.values()}
     told: set[tuple[str, str]] = set()
@@ -29,10 +36,19 @@ def check_stories(config: Config, data: TrainingData) -> Iterator[Problem]:
             found = _rule_against_rule(point, rules) if story.is_rule else _story_against_rule(point, rules, slots)
             if found is not None and (point.place, found.message) not in told:
                 told.add((point.place, found.message))
-                yield found
+                yield found if options.get("check", True) else warning(found.where, found.message)
     stories = [story for story in data.stories if not story.is_rule]
     yield from _same_past(stories, _max_history(config))
     yield from _never_reached(stories)
+    yield from _never_predicted(data.stories)
+
+
+def _long_rules(stories: Sequence[Story], option: str) -> Iterator[Problem]:
+    """Rules of more than one user turn, once for each, however many ways through its `or` steps there are."""
+    long = {story.where: story.name for story in stories if story.is_rule and sum(map(is_user, story.steps)) > 1}
+    for where, name in long.items():
+        message = f"rule {name!r} has more than one user turn; write a story, or allow it: `{option}`"
+        yield error(_where(where), message)
 
 
 def _rule_against_rule(point: Point, rules: RulePolicy) -> Problem | None:
@@ -115,6 +131,16 @@ def _never_reached(stories: Sequence[Story]) -> Iterator[Problem]:
             if asks and point.action not in (LISTEN, point.form):
                 message = f"story {story.name!r} cannot be followed to {point.action}: {point.form} is active and waits"
                 yield warning(_place(point), f"{message} for an answer; expected `active_loop: null` before it")
+
+
+def _never_predicted(stories: Sequence[Story]) -> Iterator[Problem]:
+    """Steps of the one action of Rasa's that nothing here predicts: the confidence gate asks about what is unlikely."""
+    for story in stories:
+        step = next((step for step in story.steps if step.action == UNLIKELY), None)
+        if step is not None:
+            kind = "rule" if story.is_rule else "story"
+            message = f"{kind} {story.name!r} cannot be followed to here: nothing predicts {UNLIKELY}"
+            yield warning(_where(step.where or story.where), f"{message}; write a rule for nlu_fallback")
 
 
 def _max_history(config: Config) -> int:

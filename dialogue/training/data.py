@@ -15,7 +15,7 @@ from dialogue.slots import seen
 from dialogue.training import domain as domain_sections
 from dialogue.training.checkpoints import join_blocks
 from dialogue.training.nlu import read_nlu
-from dialogue.training.nodes import Node, Table, describe, plain
+from dialogue.training.nodes import Node, Report, Table, describe, plain
 from dialogue.training.old import MIGRATE, old_files
 from dialogue.training.places import substitute
 from dialogue.training.stories import read_rules, read_stories
@@ -116,30 +116,48 @@ def _read_sections(file: Table, draft: Draft) -> None:
     """Give each section of a file to its reader. A file without any is none of ours."""
     if Path(file.where.file).stem in CONFIGURATION and not SECTIONS.keys() & file.entries.keys():
         return
-    if not _check_version(file, draft):
-        return
+    refused = _check_version(file, draft)
     for key, entry in file.entries.items():
-        if key in SECTIONS:
+        if key in refused:
+            _declare_quietly(key, entry.value, draft)
+        elif key in SECTIONS:
             SECTIONS[key](entry.value, draft)
         elif key != "version":
             near = suggestion(key, (*SECTIONS, "version"), at_most=len(SECTIONS) + 1)
             draft.report.warning(entry.where, f"unknown section {key!r}, passed over{near}")
 
 
-def _check_version(file: Table, draft: Draft) -> bool:
-    """Whether the file can be read as of this format. A domain of Rasa 2 cannot: other things fill its slots."""
+def _check_version(file: Table, draft: Draft) -> tuple[str, ...]:
+    """The sections that cannot be read as of this format: slots and forms of Rasa 2, which other things fill.
+
+    Rasa 3 reads a file whatever its version says, so what the slots look like counts: those of Rasa 3 have mappings.
+    """
     if "version" not in file.entries:
-        return True
+        return ()
     node = file.entries["version"].value
     major = str(plain(node)).split(".")[0]
-    changed = [key for key in ("slots", "forms") if key in file.entries]
-    if major in OLDER and changed:
+    if major in OLDER and (changed := _of_rasa_2(file)):
         message = f"version {plain(node)}: {' and '.join(changed)} of Rasa 2 mean something else; {MIGRATE}"
         draft.report.error(node.where, message)
-        return False
+        return changed
     if major != FORMAT:
         draft.report.warning(node.where, f'version: expected "3.1", got {describe(node)}; read as 3.1')
-    return True
+    return ()
+
+
+def _of_rasa_2(file: Table) -> tuple[str, ...]:
+    slots = file.entries["slots"].value if "slots" in file.entries else None
+    written = [entry.value for entry in slots.entries.values()] if isinstance(slots, Table) else []
+    if not written or any(isinstance(slot, Table) and "mappings" in slot.entries for slot in written):
+        return ()
+    return tuple(key for key in ("slots", "forms") if key in file.entries)
+
+
+def _declare_quietly(key: str, section: Node, draft: Draft) -> None:
+    """Read what was refused as a whole, so that its names are known; what else is wrong with it says nothing new."""
+    told, draft.report = draft.report, Report()
+    SECTIONS[key](section, draft)
+    draft.report = told
 
 
 def as_policies_see(story: Story, domain: Domain) -> Story:

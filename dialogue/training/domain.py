@@ -80,11 +80,11 @@ def read_forms(section: Node, draft: Draft) -> None:
     """
     if isinstance(section, Listing):
         draft.report.error(section.where, f"forms: a list of names, as Rasa 1 had it; {FORM_SHAPE}")
+        for name, where, _ in _named(section, "forms", draft):
+            _declare(draft.forms, name, Form(name, where=where), where, "form", draft)
         return
     for name, entry in read_entries(section, "forms", draft.report).items():
         fields = _form_fields(name, entry, draft)
-        if fields is None:
-            continue
         form = Form(
             name=name,
             required_slots=_names(fields.get("required_slots"), "slot", f"required_slots of form {name!r}", draft),
@@ -94,8 +94,8 @@ def read_forms(section: Node, draft: Draft) -> None:
         _declare(draft.forms, name, form, entry.where, "form", draft)
 
 
-def _form_fields(name: str, entry: Entry, draft: Draft) -> Mapping[str, Node] | None:
-    """What stands under a form, or None after telling that it is a form of Rasa 2: slots with their mappings."""
+def _form_fields(name: str, entry: Entry, draft: Draft) -> Mapping[str, Node]:
+    """What stands under a form; nothing after telling that it is a form of Rasa 2: slots with their mappings."""
     what = f"form {name!r}"
     written = {key: inner.value for key, inner in read_entries(entry.value, what, draft.report).items()}
     slots = written.get("required_slots")
@@ -103,7 +103,7 @@ def _form_fields(name: str, entry: Entry, draft: Draft) -> Mapping[str, Node] | 
     if isinstance(slots, Table) or (mapped and slots is None):
         place = slots.where if slots is not None else entry.where
         draft.report.error(place, f"{what}: slots with mappings under them, as Rasa 2 had it; {FORM_SHAPE}")
-        return None
+        return {}
     if isinstance(entry.value, Table) and slots is None:
         draft.report.error(entry.where, f"{what} has no required_slots")
     return read_fields(entry.value, what, FORM_KEYS, draft.report) if written else {}

@@ -10,6 +10,7 @@ from dialogue.errors import suggestion
 from dialogue.training.nodes import (
     Entry,
     Node,
+    Table,
     is_empty,
     plain,
     read_entries,
@@ -29,6 +30,8 @@ FORMER = {
     "auto_fill": "went with Rasa 2; write a mapping of type from_entity, or none",
     "unfeaturized": "type unfeaturized went with Rasa 2; write type any, or influence_conversation: false",
 }
+CONTROLLED = "controlled"  # a `custom` mapping in Rasa Pro: an action or a button fills the slot
+MODEL = "from_llm"  # a language model fills the slot in Rasa Pro, which nothing does here
 MAPPING_KEYS = ("type", "entity", "role", "group", "value", "intent", "not_intent", "action", "conditions")
 NEEDED = {"from_entity": ("entity",), "from_intent": ("value",), "from_trigger_intent": ("value",)}
 
@@ -57,7 +60,7 @@ def _read_slot(name: str, entry: Entry, draft: Draft) -> Slot | None:
         return None
     if kind in FORMER:
         draft.report.error(fields["type"].where, f"{what}: {FORMER[kind]}; {MIGRATE}")
-        return None
+        kind = "any"
     if kind not in SLOT_TYPES and "." not in kind:
         draft.report.error(fields["type"].where, f"{what}: unknown type {kind!r}{suggestion(kind, SLOT_TYPES)}")
         return None
@@ -72,7 +75,7 @@ def _read_slot(name: str, entry: Entry, draft: Draft) -> Slot | None:
         influence_conversation=kind != "any"
         and (influences is None or read_flag(influences, "influence_conversation", draft.report, default=True)),
         values=tuple(plain(item) for item in _items(fields, "values", draft)),
-        mappings=tuple(_read_mapping(item, name, draft) for item in _items(fields, "mappings", draft)),
+        mappings=_mappings(fields, name, draft),
         where=entry.where,
         **numbers,
     )
@@ -122,10 +125,27 @@ def _fits(slot: Slot) -> bool:
     return expected is None or isinstance(value, expected)
 
 
+def _mappings(fields: Mapping[str, Node], slot: str, draft: Draft) -> tuple[SlotMapping, ...]:
+    """How a slot is filled. An empty list, other than none, says that only an action does."""
+    written = [item for item in _items(fields, "mappings", draft) if not _is_of_a_model(item, slot, draft)]
+    found = tuple(_read_mapping(item, slot, draft) for item in written)
+    return found or ((SlotMapping("custom", where=fields["mappings"].where),) if "mappings" in fields else ())
+
+
+def _is_of_a_model(node: Node, slot: str, draft: Draft) -> bool:
+    """Whether it is a mapping of Rasa Pro's, which is passed over with a warning."""
+    if not isinstance(node, Table) or "type" not in node.entries or plain(node.entries["type"].value) != MODEL:
+        return False
+    message = f"a mapping of slot {slot!r}: no language model fills slots here; write type from_entity or from_text"
+    draft.report.warning(node.entries["type"].value.where, message)
+    return True
+
+
 def _read_mapping(node: Node, slot: str, draft: Draft) -> SlotMapping:
     what = f"a mapping of slot {slot!r}"
     fields = read_fields(node, what, MAPPING_KEYS, draft.report, strict=False)
     kind = read_text(fields["type"], "type", draft.report) if "type" in fields else None
+    kind = "custom" if kind == CONTROLLED else kind
     if "type" not in fields:
         draft.report.error(node.where, f"{what} has no type; expected one of {', '.join(MAPPING_TYPES)}")
     elif kind is not None and kind not in MAPPING_TYPES:

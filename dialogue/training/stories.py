@@ -72,9 +72,6 @@ def read_rules(section: Node, draft: Draft) -> None:
             for checkpoint in (*segment.starts, *segment.ends):
                 draft.report.error(checkpoint.where, f"rule {name!r}: a rule has no checkpoints; write a story")
             for steps in _multiplied(segment.steps, item.where, name, draft):
-                if sum(step.intent is not None or step.text is not None for step in steps) > 1:
-                    draft.report.error(item.where, f"rule {name!r} has more than one user turn; write a story")
-                    break
                 draft.rules.append(Story(name, steps, str(item.where), True, tuple(condition), **flags))
 
 

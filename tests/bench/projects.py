@@ -1,13 +1,18 @@
 """Projects of any size in Rasa's format, always the same for the same numbers; and what policies take to learn them.
 
 `python -m tests.bench.projects DIR` writes one (20 forms, 600 examples, 50 stories, 30 rules unless told otherwise);
-with `--measure` it instead prints the CPU seconds of fitting each policy at once, twice and four times the size.
+with `--measure` it instead prints the CPU seconds of fitting each policy at once, twice and four times the size, with
+`--whole` the CPU seconds and the peak memory of `starfold train` on it, with all encoders, and on the project DIR.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
+import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -58,12 +63,21 @@ class Size:
         return Size(*(factor * number for number in (self.forms, self.examples, self.stories, self.rules)))
 
 
-def write_project(folder: Path, size: Size = Size(), seed: int = 0) -> Path:
-    """Write bot.yml, domain, examples, stories and rules into a folder."""
+def write_project(folder: Path, size: Size = Size(), seed: int = 0, *, whole: bool = False) -> Path:
+    """Write bot.yml, domain, examples, stories and rules into a folder.
+
+    Args:
+        folder: where to.
+        size: how much of each.
+        seed: of what is drawn.
+        whole: whether the bot has the encoders and the fusion that a bot.yml without a word of them has; else one
+            cheap encoder and no fusion.
+    """
     rng = random.Random(seed)
     (folder / "data").mkdir(parents=True, exist_ok=True)
+    cheap = {} if whole else {"encoders": {"words": "onehot"}, "fusion": {"tune": "none"}}
     files: dict[str, Any] = {
-        "bot.yml": {"version": "1", "name": "big", "encoders": {"words": "onehot"}, "fusion": {"tune": "none"}},
+        "bot.yml": {"version": "1", "name": "big", **cheap},
         "data/domain.yml": _domain(size),
         "data/nlu.yml": {"nlu": list(_examples(size, rng))},
         "data/stories.yml": {"stories": list(_stories(size, rng))},
@@ -183,18 +197,40 @@ def measure(factors: tuple[int, ...] = (1, 2, 4)) -> Iterator[str]:
         yield ", ".join([*line, f"checks {time.process_time() - start:.2f} CPU-s"])
 
 
+def measure_whole(other: Path | None = None) -> Iterator[str]:
+    """CPU seconds and peak memory of training a whole bot, and a copy of another project, each in its own process."""
+    with tempfile.TemporaryDirectory() as folder:
+        projects = [write_project(Path(folder) / "big", whole=True)]
+        if other is not None:
+            projects.append(shutil.copytree(other, Path(folder) / other.name, ignore=shutil.ignore_patterns(".*")))
+        for project in projects:
+            usage = _starfold("--project", str(project), "train")
+            yield f"{project.name}: {usage.ru_utime + usage.ru_stime:.1f} CPU-s, peak {usage.ru_maxrss / 1024:.0f} MB"
+
+
+def _starfold(*arguments: str) -> Any:
+    """What the command used. Raises `RuntimeError` where it fails."""
+    done = subprocess.Popen([sys.executable, "-m", "dialogue", *arguments], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(done.pid, 0)
+    done.returncode = os.waitstatus_to_exitcode(status)
+    if done.returncode:
+        raise RuntimeError(f"starfold {' '.join(arguments)} ended with {done.returncode}")
+    return usage
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--measure", action="store_true")
+    parser.add_argument("--whole", action="store_true")
     for name, value in vars(Size()).items():
         parser.add_argument(f"--{name}", type=int, default=value)
     options = parser.parse_args()
-    if options.measure:
-        for line in measure():
+    if options.measure or options.whole:
+        for line in measure_whole(options.folder) if options.whole else measure():
             print(line, flush=True)
     elif options.folder is None:
-        parser.error("name a folder, or --measure")
+        parser.error("name a folder, --measure or --whole")
     else:
         write_project(options.folder, Size(options.forms, options.examples, options.stories, options.rules))
 

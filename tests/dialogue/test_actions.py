@@ -328,3 +328,11 @@ def test_garbage_from_an_action_is_an_error(events, responses):
 def test_a_named_response_that_does_not_exist():
     with pytest.raises(ActionError, match="utter_nothing"):
         read_result(request("action_weather"), [], [{"response": "utter_nothing"}], RESPONDER)
+
+
+def test_a_custom_action_without_anything_that_runs_it_says_so():
+    domain = replace(DOMAIN, actions={"action_order": ActionSpec("action_order")})
+    with pytest.raises(ActionError, match="action 'action_order' is custom, and neither a file nor a server"):
+        run("action_order", domain)
+    with pytest.raises(ActionError, match="nothing here runs the action 'action_ordr'; did you mean 'action_order'"):
+        run("action_ordr", domain)

@@ -154,7 +154,7 @@ def test_a_failing_action_is_an_apology_a_log_an_event_and_a_whole_turn(caplog):
 
 def test_an_action_that_nobody_runs_fails_likewise(caplog):
     result = Talk(make_bot()).turn("hop")
-    assert "nothing here runs the action 'action_lost'" in next(
+    assert "action 'action_lost' is custom, and neither a file nor a server of the bot's runs it" in next(
         e.metadata["error"] for e in result.events if "error" in e.metadata
     )
 

@@ -28,7 +28,8 @@ def found(folder: Path, rules: str = "", stories: str = "", **options) -> list[s
     (folder / "rules.yml").write_text(f"rules:\n{rules}" if rules else "")
     (folder / "stories.yml").write_text("\n" * 99 + f"stories:\n{stories}" if stories else "")
     data, problems = collect_data([folder])
-    config = Config.model_validate({"policies": [{"type": "memory", **options}]})
+    rest = {key: options.pop(key) for key in ("restrict", "check") if key in options}
+    config = Config.model_validate({"policies": [{"type": "rules", **rest}, {"type": "memory", **options}]})
     lines = [str(problem) for problem in [*problems, *check_stories(config, data)]]
     return [line.replace(f"{folder}/", "") for line in lines]
 
@@ -130,6 +131,21 @@ def story(*steps: str) -> str:
             "stories.yml:103:3: warning: no conversation reaches the part of 's1' after checkpoint 'y'",
         ),
         (
+            rule("sure", "or: [intent: a, intent: b], action: utter_sure, intent: yes, action: utter_done"),
+            "",
+            "rules.yml:2:3: rule 'sure' has more than one user turn; write a story, or allow it: `restrict: false`",
+        ),
+        (
+            rule("odd", "action: action_unlikely_intent, action: utter_odd"),
+            "",
+            "rules.yml:3:11: warning: rule 'odd' cannot be followed to here: nothing predicts action_unlikely_intent",
+        ),
+        (
+            "",
+            story("intent: a, action: action_unlikely_intent, action: utter_odd"),
+            "warning: story 's0' cannot be followed to here: nothing predicts action_unlikely_intent",
+        ),
+        (
             "",
             story("slot_was_set: [open: false], intent: a, action: utter_a, checkpoint: x", "checkpoint: x, intent: b")
             + "- story: never\n  steps:\n  - checkpoint: x\n    slot_was_set: [open: true]\n  - intent: c\n",
@@ -180,6 +196,22 @@ def test_the_bots_memory_says_how_far_back_two_stories_are_compared(tmp_path):
     )
     assert found(tmp_path, "", stories) == []
     assert "last 1 user turns" in found(tmp_path, "", stories, max_history=1)[0]
+
+
+def test_rules_may_be_allowed_more_than_one_user_turn(tmp_path):
+    long = rule("sure", "or: [intent: a, intent: b], action: utter_sure, intent: yes, action: utter_done")
+    assert len(found(tmp_path, long)) == 1
+    assert found(tmp_path, long, restrict=False) == []
+
+
+def test_contradictions_may_be_warnings(tmp_path):
+    rules, stories = HELLO + rule("rude", "intent: greet, action: utter_bye"), story("intent: greet, action: utter_hi")
+    refused = found(tmp_path, rules, stories)
+    assert len(refused) == 2
+    assert not any("warning" in line for line in refused)
+    warned = found(tmp_path, rules, stories, check=False)
+    assert [line.replace("warning: ", "") for line in warned] == refused
+    assert all("warning" in line for line in warned)
 
 
 def test_a_contradiction_of_joined_stories_is_told_once(tmp_path):

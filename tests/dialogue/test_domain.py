@@ -20,7 +20,10 @@ from dialogue.domain import (
     ResponseVariation,
     SlotMapping,
 )
+from dialogue.extraction import Heard, extract_slots
+from dialogue.tracker import Tracker
 from dialogue.training.data import collect_data, read_data
+from policies.types import Entity
 
 DOMAIN = """\
 version: "3.1"
@@ -216,6 +219,18 @@ def test_retrieval_keys_come_from_examples_too(tmp_path: Path) -> None:
         ("slots: {a: {type: text, colour: red}}", "warning: slot 'a': unknown key 'colour'"),
         ("session_config: {session: 1}", "warning: session_config: unknown key 'session'"),
         ('version: "2.0"\nslots: {a: {type: text}}', "1:10: version 2.0: slots of Rasa 2 mean something else; migrate"),
+        (
+            'version: "2.0"\nslots: {a: {type: unfeaturized}, b: {auto_fill: true, type: any}}\nforms: [f, g]',
+            "1:10: version 2.0",
+        ),
+        (
+            'version: "2.0"\nslots: {a: {type: any, mappings: []}}',
+            "warning: version: expected \"3.1\", got the text '2.0'",
+        ),
+        (
+            "slots: {a: {type: text, mappings: [{type: from_llm, allow_nlu_correction: true}]}}",
+            "1:43: warning: a mapping of slot 'a': no language model fills slots here",
+        ),
         ('version: "2.0"\nintents: [a]', "warning: version: expected \"3.1\", got the text '2.0'; read as 3.1"),
         ("version: 4", 'warning: version: expected "3.1", got the number 4; read as 3.1'),
         ("session_config: {session_expiration_time: -1}", "expected minutes, 0 or more, got -1"),
@@ -262,6 +277,50 @@ actions:
     _, problems = collect_data([tmp_path])
     (told,) = [str(problem).partition("warning: ")[2] for problem in problems]
     assert told.startswith("slot 'b': class my.Slot is not loaded")
+
+
+def test_a_file_is_of_rasa_2_if_its_slots_are(tmp_path: Path) -> None:
+    text = """\
+version: "2.0"
+entities: [size]
+slots: {size: {type: text, mappings: [{type: from_entity, entity: size}]}, done: {type: bool}}
+forms: {order: {required_slots: [size]}}
+"""
+    domain = domain_of(tmp_path, text)
+    assert domain.slots["size"].mappings[0].entity == "size"
+    assert domain.forms["order"].required_slots == ("size",)
+
+
+def test_names_of_what_is_refused_are_known(tmp_path: Path) -> None:
+    """So that one mistake is not told again at every place that names a slot or a form."""
+    text = """\
+version: "2.0"
+intents: [go]
+slots: {a: {type: unfeaturized}, b: {type: text}}
+forms: [trip]
+stories:
+- {story: s, steps: [intent: go, slot_was_set: [a, b], action: trip, active_loop: trip]}
+"""
+    (tmp_path / "domain.yml").write_text(text, encoding="utf-8")
+    data, problems = collect_data([tmp_path])
+    assert [str(problem).partition(": ")[2] for problem in problems] == [
+        "version 2.0: slots and forms of Rasa 2 mean something else; migrate them with `rasa data migrate` of Rasa 3 "
+        "(slots get their mappings, required_slots becomes a list)"
+    ]
+    assert (list(data.domain.slots), list(data.domain.forms)) == (["a", "b"], ["trip"])
+
+
+@pytest.mark.parametrize("mappings", ["[]", "[{type: controlled}]", "[{type: custom}]", "[{type: from_llm}]"])
+def test_a_slot_that_only_actions_fill(tmp_path: Path, mappings: str) -> None:
+    """Not even the entity of its name does, which fills a slot without a word of mappings."""
+    text = f"entities: [a, b]\nslots: {{a: {{type: text, mappings: {mappings}}}, b: {{type: text}}}}\n"
+    domain = domain_of(tmp_path, text)
+    assert [mapping.type for mapping in domain.slots["a"].mappings] == ["custom"]
+    assert domain.slots["b"].mappings == ()
+    heard = Heard("x", "say", (Entity("a", 0, 1, "x", "regex"), Entity("b", 0, 1, "x", "regex")))
+    again = domain_of(tmp_path, json.dumps(domain.as_dict()))
+    for one in (domain, again):
+        assert [event.name for event in extract_slots(one, Tracker("ada"), heard)] == ["b"]
 
 
 def test_environment_variables_in_plain_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,16 @@ def test_the_domain_may_be_a_folder(tmp_path: Path) -> None:
     assert not any(problem.is_error for problem in validate_project(tmp_path))
 
 
+def test_a_project_without_a_domain_is_told_so(tmp_path: Path) -> None:
+    write(tmp_path, mydomain__all=DOMAIN)
+    told = (
+        "config.yml:1:1: the training data declares no intents: there is no domain.yml nor domain.yaml nor domain nor"
+    )
+    assert any(line.startswith(told) for line in warnings(tmp_path)), warnings(tmp_path)
+    (tmp_path / "mydomain").rename(tmp_path / "domains")
+    assert not any(problem.is_error for problem in validate_project(tmp_path))
+
+
 def test_a_bot_yml_goes_first(tmp_path: Path) -> None:
     config = load(tmp_path, bot="name: mine\n")
     assert (config.name, config.rows, config.file) == ("mine", (), tmp_path / "bot.yml")

@@ -95,6 +95,30 @@ def test_policies_and_their_order(tmp_path: Path, policies: str, expected: list[
 
 
 @pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("", {}),
+        ("restrict_rules: false", {"restrict": False}),
+        ("check_for_contradictions: false, restrict_rules: true", {"check": False, "restrict": True}),
+    ],
+)
+def test_what_rules_may_be(tmp_path: Path, options: str, expected: dict[str, bool]) -> None:
+    config = load(tmp_path, f"policies: [{{name: RulePolicy, {options}}}]\n")
+    assert parts(config)[1] == {"type": "rules", **expected}
+    assert row(config, "RulePolicy").remark == ""
+    assert check_parts(config) == ()
+
+
+def test_a_long_rule_needs_leave(tmp_path: Path) -> None:
+    long = "rules:\n- {rule: twice, steps: [intent: greet, action: utter_greet, intent: bye, action: utter_bye]}\n"
+    write(tmp_path, "policies: [name: RulePolicy]\n", data__long=long)
+    told = "rule 'twice' has more than one user turn; write a story, or allow it: `restrict_rules: false`"
+    assert f"data/long.yml:2:3: {told}" in warnings(tmp_path)
+    write(tmp_path, "policies: [{name: RulePolicy, restrict_rules: false}]\n", data__long=long)
+    assert not any(line.startswith("data/long.yml") for line in warnings(tmp_path))
+
+
+@pytest.mark.parametrize(
     ("policies", "history"),
     [
         ("[{name: TEDPolicy, max_history: 8}]", 8),
@@ -221,6 +245,7 @@ def test_options_of_the_wrong_kind_have_their_place(tmp_path: Path, text: str, e
         ("assistant_id: 20230101-abc\nlanguage:", "20230101-abc", "en"),
         ("assistant_id: 7\nlanguage: zh", "7", "zh"),
         ("language: pt-BR", "bot", "pt-BR"),
+        ("language: zh_core_web_sm", "bot", "zh"),
     ],
 )
 def test_name_and_language(tmp_path: Path, text: str, name: str, language: str) -> None:

@@ -23,7 +23,7 @@ from tests.dialogue.rasa_project import complaints, load, row, warnings, write
             "dialect: postgresql, username: ann, db: b, query: {sslmode: require}",
             "postgresql://ann@localhost/b?sslmode=require",
         ),
-        ("dialect: postgresql+psycopg2, url: h, db: a, login_db: b", "postgresql://h/b"),
+        ("dialect: postgresql+psycopg2, url: h, db: a, login_db: b", "postgresql://h/a"),
     ],
 )
 def test_tracker_stores_of_sql(tmp_path: Path, text: str, url: str | None) -> None:
@@ -65,7 +65,7 @@ def test_event_brokers(tmp_path: Path, text: str, url: str | None, topic: str) -
     [
         ("tracker_store: {type: redis, url: localhost}", "tracker_store", True),
         ("tracker_store: {url: localhost}", "tracker_store", False),
-        ("lock_store: {type: redis}", "lock_store", True),
+        ("lock_store: {type: redis}", "lock_store", False),
         ("event_broker: {type: pika}", "event_broker", True),
         ("event_broker: {url: localhost, queues: [a]}", "event_broker", False),
         ("event_broker: {type: pika, url: localhost, queues: [a, b]}", "event_broker", True),
@@ -89,6 +89,23 @@ def test_endpoints(tmp_path: Path, text: str, name: str, lost: bool) -> None:
     found = row(load_config(tmp_path), name)
     assert found.lost == lost
     assert any(line.startswith(f"endpoints.yml:2:1: warning: {name}: ") for line in warnings(tmp_path)) == lost
+
+
+@pytest.mark.parametrize("file", ["actions.py", "actions/actions.py", "actions/__init__.py"])
+def test_a_module_of_actions_runs_in_the_bots_own_process(tmp_path: Path, file: str) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("")
+    config = load(tmp_path, endpoints="action_endpoint: {actions_module: actions}\n")
+    assert config.actions is not None
+    assert (config.actions.file, row(config, "action_endpoint").lost) == (file, False)
+
+
+def test_a_module_of_actions_that_is_not_there(tmp_path: Path) -> None:
+    write(tmp_path, endpoints="action_endpoint:\n  actions_module: my.actions\n")
+    expected = (
+        "endpoints.yml:1:1: warning: action_endpoint: actions_module my.actions: there is neither my/actions.py nor"
+    )
+    assert any(line.startswith(expected) for line in warnings(tmp_path)), warnings(tmp_path)
 
 
 def test_credentials_that_cannot_be_read_stop_nothing(tmp_path: Path) -> None:

@@ -337,7 +337,6 @@ def test_mistakes_in_stories(tmp_path: Path, steps: str, expected: str) -> None:
     ("rule", "expected"),
     [
         ("steps: [intent: a, checkpoint: c]", "a rule has no checkpoints"),
-        ("steps: [intent: a, action: b, intent: c]", "more than one user turn"),
         ("steps: [intent: a]\n  condition: [intent: b]", "a condition of a rule"),
         ("steps: [intent: a]\n  conversation_start: maybe", "expected true or false, got the text 'maybe'"),
         ("steps: []", ""),

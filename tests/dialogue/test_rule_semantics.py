@@ -163,6 +163,40 @@ def test_a_story_may_keep_a_general_rule_from_going_back_to_the_form(tmp_path):
     assert wrong((data.domain, alone), told)[-1][1] != "action_listen"
 
 
+LONG = """
+intents: [help, bye, yes, no, sure]
+responses: {utter_menu: [text: m], utter_yes: [text: y], utter_no: [text: n], utter_bye: [text: b]}
+rules:
+- rule: menu
+  steps: [intent: help, action: utter_menu]
+- rule: menu, yes
+  steps: [intent: help, action: utter_menu, or: [intent: yes, intent: sure], action: utter_yes, intent: no,
+          action: utter_no]
+- rule: no
+  steps: [intent: no, action: utter_bye]
+- rule: bye
+  steps: [intent: bye, action: utter_bye]
+"""
+
+
+@pytest.mark.parametrize(
+    ("steps", "instead"),
+    [
+        ("intent: help, action: utter_menu, intent: yes, action: utter_yes, intent: no, action: utter_no", None),
+        ("intent: help, action: utter_menu, intent: sure, action: utter_yes", None),
+        ("intent: bye, action: utter_bye, intent: help, action: utter_menu, intent: yes, action: utter_yes", None),
+        ("intent: help, action: utter_menu, intent: no, action: utter_no", "utter_bye"),
+        ("intent: help, action: utter_menu, intent: bye, action: utter_bye, intent: yes", "action_default_fallback"),
+        ("intent: yes, action: utter_yes", "action_default_fallback"),
+    ],
+)
+def test_a_rule_of_several_user_turns(tmp_path, steps, instead):
+    (tmp_path / "all.yml").write_text(LONG)
+    data = read_data([tmp_path])
+    found = wrong((data.domain, Chain([build(name) for name in CHAIN]).fit(data.stories)), steps)
+    assert [predicted for _, predicted in found[:1]] == ([] if instead is None else [instead])
+
+
 @pytest.mark.skipif("not __import__('os').environ.get('STARFOLD_RASA_BOTS')", reason="STARFOLD_RASA_BOTS is not set")
 def test_the_rules_of_rasas_own_rule_bot():
     import os
