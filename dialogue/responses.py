@@ -14,6 +14,7 @@ from dialogue.message import Button, Reply
 logger = logging.getLogger(__name__)
 
 PLACEHOLDER = re.compile(r"\{([^\W\d][\w.-]*)\}")
+DOUBLED = re.compile(rf"\{{\{{|\}}\}}|{PLACEHOLDER.pattern}")
 
 
 def choose(
@@ -76,9 +77,14 @@ def element_replies(elements: Iterable[Any], metadata: Mapping[str, Any]) -> tup
 
 
 def fill(value: Any, values: Mapping[str, Any]) -> Any:
-    """`value` with every `{name}` in its texts filled in, at any depth of lists and mappings."""
+    """`value` with every `{name}` in its texts filled in, at any depth of lists and mappings.
+
+    As in Rasa `{{` and `}}` stand for single braces: `/inform{{"city": "Rome"}}`. Where only one of them occurs, it is
+    no pair, but JSON in JSON, and stays.
+    """
     if isinstance(value, str):
-        return PLACEHOLDER.sub(lambda match: _filled(match, values), value)
+        pattern = DOUBLED if "{{" in value and "}}" in value else PLACEHOLDER
+        return pattern.sub(lambda match: _filled(match, values), value)
     if isinstance(value, Mapping):
         return {key: fill(item, values) for key, item in value.items()}
     return [fill(item, values) for item in value] if isinstance(value, (list, tuple)) else value
@@ -86,6 +92,8 @@ def fill(value: Any, values: Mapping[str, Any]) -> Any:
 
 def _filled(match: re.Match[str], values: Mapping[str, Any]) -> str:
     name = match[1]
+    if name is None:
+        return match[0][0]
     if name not in values:
         logger.warning("a response says {%s}, but there is no such slot", name)
         return match[0]

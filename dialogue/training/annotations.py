@@ -54,6 +54,8 @@ def read_annotated(text: str, where: Where, report: Report) -> tuple[str, tuple[
         try:
             found, end = _read_mark(text, end)
             entities += [_entity(keys, marked, start) for keys in found]
+            for key in {key: None for keys in found for key in keys if key not in KEYS}:
+                report.warning(place, f"entity annotation after [{marked}]: unknown key {key!r}, passed over")
         except ValueError as cause:
             report.error(place, f"broken entity annotation after [{marked}]: {cause}")
         parts.append(marked)
@@ -80,21 +82,24 @@ def _read_mark(text: str, start: int) -> tuple[Sequence[dict[str, Any]], int]:
 def _entity(keys: Any, marked: str, start: int) -> Entity:
     if not isinstance(keys, dict):
         raise ValueError(f"expected a mapping with the key entity, got {keys!r}")
-    for key in keys:
-        if key not in KEYS:
-            raise ValueError(f"unknown key {key!r}{suggestion(key, KEYS)}")
     name = keys.get("entity")
     if not isinstance(name, str) or not name.strip():
-        raise ValueError("the entity has no name")
-    for key in ("role", "group"):
-        if not isinstance(keys.get(key), str | None):
-            raise ValueError(f"{key} must be a text, got {keys[key]!r}")
+        strange = next((f": unknown key {key!r}{suggestion(key, KEYS)}" for key in keys if key not in KEYS), "")
+        raise ValueError(f"the entity has no name{strange}")
     return Entity(
         entity=name,
         start=start,
         end=start + len(marked),
         value=keys.get("value", marked),
         extractor=EXTRACTOR,
-        role=keys.get("role"),
-        group=keys.get("group"),
+        role=_label(keys, "role"),
+        group=_label(keys, "group"),
     )
+
+
+def _label(keys: dict[str, Any], key: str) -> str | None:
+    """A text, or a whole number as one."""
+    label = keys.get(key)
+    if not isinstance(label, str | int | None) or isinstance(label, bool):
+        raise ValueError(f"{key} must be a text, got {label!r}")
+    return None if label is None else str(label)

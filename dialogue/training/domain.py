@@ -12,12 +12,14 @@ from dialogue.training.nodes import (
     Entry,
     Listing,
     Node,
+    Scalar,
     Table,
     is_empty,
     read_entries,
     read_fields,
     read_flag,
     read_items,
+    read_label,
     read_named,
     read_number,
     read_text,
@@ -57,8 +59,8 @@ def read_entities(section: Node, draft: Draft) -> None:
         fields = _options(options, f"entity {name!r}", ("roles", "groups", "influence_conversation"), draft)
         spec = EntitySpec(
             name=name,
-            roles=_texts(fields.get("roles"), "roles", draft),
-            groups=_texts(fields.get("groups"), "groups", draft),
+            roles=_labels(fields.get("roles"), "roles", draft),
+            groups=_labels(fields.get("groups"), "groups", draft),
             influence_conversation=_flag(fields, "influence_conversation", draft),
             where=where,
         )
@@ -196,6 +198,15 @@ def _options(node: Node | None, what: str, known: tuple[str, ...], draft: Draft)
 
 def _flag(fields: Mapping[str, Node], key: str, draft: Draft, *, default: bool = True) -> bool:
     return read_flag(fields[key], key, draft.report, default) if key in fields else default
+
+
+def _labels(node: Node | None, what: str, draft: Draft) -> tuple[str, ...]:
+    """One label or a list of them."""
+    if node is None or is_empty(node):
+        return ()
+    items = (node,) if isinstance(node, Scalar) else read_items(node, what, draft.report)
+    found = (read_label(item, what, draft.report) for item in items)
+    return tuple(label for label in found if label is not None)
 
 
 def _texts(node: Node | None, what: str, draft: Draft) -> tuple[str, ...]:

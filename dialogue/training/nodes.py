@@ -136,6 +136,13 @@ def read_text(node: Node, what: str, report: Report) -> str | None:
     return None
 
 
+def read_label(node: Node, what: str, report: Report) -> str | None:
+    """A role or a group: a text, or a whole number as one. Reports and gives None for anything else."""
+    if isinstance(node, Scalar) and isinstance(node.value, int) and not isinstance(node.value, bool):
+        return str(node.value)
+    return read_text(node, what, report)
+
+
 def read_flag(node: Node, what: str, report: Report, default: bool) -> bool:
     """True or false. Reports and gives the default for anything else."""
     if isinstance(node, Scalar) and isinstance(node.value, bool):

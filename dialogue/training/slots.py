@@ -17,6 +17,7 @@ from dialogue.training.nodes import (
     read_fields,
     read_flag,
     read_items,
+    read_label,
     read_number,
     read_text,
     read_texts,
@@ -154,7 +155,7 @@ def _read_mapping(node: Node, slot: str, draft: Draft) -> SlotMapping:
         if key not in fields:
             draft.report.error(node.where, f"{what}: type {kind} needs the key {key}")
     texts = {
-        key: read_text(fields[key], f"{key} of {what}", draft.report)
+        key: (read_label if key in ("role", "group") else read_text)(fields[key], f"{key} of {what}", draft.report)
         if key in fields and not is_empty(fields[key])
         else None
         for key in ("entity", "role", "group", "action")

@@ -22,6 +22,7 @@ from dialogue.training.nodes import (
     read_fields,
     read_flag,
     read_items,
+    read_label,
     read_text,
 )
 from dialogue.training.types import Block, Checkpoint, Draft
@@ -173,7 +174,7 @@ def _read_entities(node: Node, draft: Draft) -> tuple[Entity, ...]:
             continue
         entries = dict(read_entries(item, "an entity", draft.report))
         parts = {key: entries.pop(key) for key in ("role", "group") if key in entries and len(entries) > 1}
-        labels = {key: read_text(entry.value, key, draft.report) for key, entry in parts.items()}
+        labels = {key: read_label(entry.value, key, draft.report) for key, entry in parts.items()}
         if len(entries) != 1:
             draft.report.error(item.where, f"an entity: expected one `name: value`, got {len(entries)}")
             continue

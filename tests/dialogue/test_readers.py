@@ -122,12 +122,34 @@ def test_a_broken_annotation_has_its_place(tmp_path: Path) -> None:
     assert found.startswith("nlu.yml:15:11: broken entity annotation after [Rome]: expected JSON such as {")
 
 
+def test_groups_may_be_numbers_and_other_keys_are_passed_over(tmp_path: Path) -> None:
+    text = """\
+entities: [size: {groups: [1, two], roles: 3}]
+slots: {size: {type: text, mappings: [{type: from_entity, entity: size, group: 1}]}}
+nlu:
+- intent: a
+  examples: |
+    - a [small]{"entity": "size", "group": 1, "confidence": 0.9} one
+stories:
+- {story: s, steps: [{intent: a, entities: [{size: small, group: 1}]}]}
+"""
+    (tmp_path / "all.yml").write_text(text, encoding="utf-8")
+    data, problems = collect_data([tmp_path])
+    told = "warning: entity annotation after [small]: unknown key 'confidence', passed over"
+    assert [str(problem).removeprefix(f"{tmp_path}/") for problem in problems] == [f"all.yml:6:9: {told}"]
+    assert (data.domain.entities["size"].groups, data.domain.entities["size"].roles) == (("1", "two"), ("3",))
+    assert data.domain.slots["size"].mappings[0].group == "1"
+    assert data.examples[0].entities[0].group == "1"
+    assert data.stories[0].steps[0].entities[0].group == "1"
+
+
 @pytest.mark.parametrize(
     ("mark", "expected"),
     [
         ('{"entitty": "city"}', "unknown key 'entitty'; did you mean 'entity'?"),
         ('{"role": "to"}', "the entity has no name"),
-        ('{"entity": "a", "role": 1}', "role must be a text, got 1"),
+        ('{"entity": "a", "role": 1.5}', "role must be a text, got 1.5"),
+        ('{"entity": "a", "group": true}', "group must be a text, got True"),
         ('{"entity": "a", "value": NaN}', "expected JSON"),
         ('{"entity": "\\ud800"}', "expected JSON"),
     ],

@@ -91,12 +91,28 @@ def test_only_elements_make_no_empty_reply():
 
 
 def test_empty_and_unknown_slots(caplog):
-    assert fill("a {empty}b {unknown} {0} {} {{x}}", {"empty": None, "x": 1}) == "a b {unknown} {0} {} {1}"
+    assert fill("a {empty}b {unknown} {0} {} {{x}}", {"empty": None, "x": 1}) == "a b {unknown} {0} {} {x}"
     assert "{unknown}" in caplog.text
 
 
 def test_json_in_a_payload_is_left_alone():
     assert fill('/inform{"city": "Oslo"}', {}) == '/inform{"city": "Oslo"}'
+    assert fill('/inform{"place": {"city": "{city}"}}', {"city": "Oslo"}) == '/inform{"place": {"city": "Oslo"}}'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('/inform{{"city": "Oslo"}}', '/inform{"city": "Oslo"}'),
+        ('/inform{{"city": "{city}"}}', '/inform{"city": "Rome"}'),
+        ("{{{city}}}", "{Rome}"),
+        ("{{city}} is {city}", "{city} is Rome"),
+        ("{odd}", "{{x}}"),
+    ],
+)
+def test_doubled_braces_are_single_ones_as_in_rasa(text, said, caplog):
+    assert fill(text, {"city": "Rome", "odd": "{{x}}"}) == said
+    assert caplog.text == ""
 
 
 @given(st.text())
