@@ -20,7 +20,7 @@ from dialogue.training.old import MIGRATE, old_files
 from dialogue.training.places import substitute
 from dialogue.training.stories import read_rules, read_stories
 from dialogue.training.types import Draft, Example, Reference, Regex
-from dialogue.training.yaml import read_yaml
+from dialogue.training.yaml import NoMappingError, read_yaml
 from policies.types import FILLED, Story, StoryStep
 
 SECTIONS: Mapping[str, Callable[[Node, Draft], None]] = MappingProxyType(
@@ -29,6 +29,15 @@ SECTIONS: Mapping[str, Callable[[Node, Draft], None]] = MappingProxyType(
 FORMAT = "3"
 YAML_SUFFIXES = (".yml", ".yaml")
 OLDER = ("1", "2")
+_ITEM = "it belongs into an item of the list `nlu`"
+ELSEWHERE: Mapping[str, str] = MappingProxyType(
+    {
+        "flows": "flows of Rasa Pro are not run; write stories and rules",
+        **dict.fromkeys(("fixtures", "test_cases"), "end-to-end tests are what `starfold test e2e` runs"),
+        **dict.fromkeys(("intent", "examples", "synonym", "regex", "lookup"), _ITEM),
+        "templates": "they are called `responses` since Rasa 2",
+    }
+)
 CONFIGURATION = ("config", "endpoints", "credentials")
 
 
@@ -71,6 +80,10 @@ def collect_data(paths: Sequence[Path]) -> tuple[TrainingData, list[Problem]]:
     for path in training_files(paths):
         try:
             _read_sections(substitute(read_yaml(path, draft.report), draft.report, quoted=False), draft)
+        except NoMappingError as other:
+            note = draft.report.error if path in paths else draft.report.warning
+            for problem in other.problems:
+                note(problem.where, problem.message + ("" if path in paths else "; passed over"))
         except ProjectError as unreadable:
             draft.report.extend(unreadable.problems)
     draft.report.extend(old_files(paths))
@@ -122,6 +135,8 @@ def _read_sections(file: Table, draft: Draft) -> None:
             _declare_quietly(key, entry.value, draft)
         elif key in SECTIONS:
             SECTIONS[key](entry.value, draft)
+        elif key in ELSEWHERE:
+            draft.report.warning(entry.where, f"section {key!r} is passed over: {ELSEWHERE[key]}")
         elif key != "version":
             near = suggestion(key, (*SECTIONS, "version"), at_most=len(SECTIONS) + 1)
             draft.report.warning(entry.where, f"unknown section {key!r}, passed over{near}")

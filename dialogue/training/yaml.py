@@ -33,13 +33,18 @@ _DISGUISE = str.maketrans("\x85\u2028\u2029", "\ufdd0\ufdd1\ufdd2")
 _UNDISGUISE = str.maketrans("\ufdd0\ufdd1\ufdd2", "\x85\u2028\u2029")
 
 
+class NoMappingError(ProjectError):
+    """A YAML file whose top level is a list or a single value."""
+
+
 def read_yaml(path: Path, report: Report) -> Table:
     """Read a file whose top level is a mapping; an empty file is an empty one.
 
     Problems that leave something to read (a key given twice) are reported.
 
     Raises:
-        ProjectError: the file cannot be read at all: missing, not UTF-8, not YAML, not a mapping.
+        ProjectError: the file cannot be read at all: missing, not UTF-8, not YAML.
+        NoMappingError: it can, but is no mapping.
     """
     try:
         raw = path.read_bytes()
@@ -62,7 +67,7 @@ def parse_yaml(raw: bytes, file: str, report: Report) -> Table:
     if node is None or (isinstance(node, Scalar) and node.value is None):
         return Table(Where(file), {})
     if not isinstance(node, Table):
-        raise ProjectError([error(node.where, "expected a mapping (`key: value`) at the top level of the file")])
+        raise NoMappingError([error(node.where, "expected a mapping (`key: value`) at the top level of the file")])
     return node
 
 

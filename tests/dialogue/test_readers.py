@@ -122,6 +122,29 @@ def test_a_broken_annotation_has_its_place(tmp_path: Path) -> None:
     assert found.startswith("nlu.yml:15:11: broken entity annotation after [Rome]: expected JSON such as {")
 
 
+@pytest.mark.parametrize("text", ["- a\n- b\n", "hello\n"])
+def test_what_is_no_mapping_is_passed_over_in_folders_and_refused_by_name(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "names.yml"
+    file.write_text(text, encoding="utf-8")
+    told = f"{file}:1:1: {{}}expected a mapping (`key: value`) at the top level of the file"
+    assert [str(problem) for problem in collect_data([tmp_path])[1]] == [told.format("warning: ") + "; passed over"]
+    assert [str(problem) for problem in collect_data([file])[1]] == [told.format("")]
+
+
+@pytest.mark.parametrize(
+    ("key", "advice"),
+    [
+        ("flows", "flows of Rasa Pro are not run"),
+        ("test_cases", "end-to-end tests are what `starfold test e2e` runs"),
+        ("lookup", "it belongs into an item of the list `nlu`"),
+        ("templates", "they are called `responses`"),
+    ],
+)
+def test_sections_that_belong_elsewhere(tmp_path: Path, key: str, advice: str) -> None:
+    (told,) = complaints(tmp_path, all=f"{key}: [a]\n")
+    assert told.startswith(f"all.yml:1:1: warning: section '{key}' is passed over: {advice}")
+
+
 def test_groups_may_be_numbers_and_other_keys_are_passed_over(tmp_path: Path) -> None:
     text = """\
 entities: [size: {groups: [1, two], roles: 3}]
