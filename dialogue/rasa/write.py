@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import PurePath
 
 from dialogue.rasa.found import Row
 from dialogue.rasa.project import Translation
 from dialogue.training.nodes import Listing, Node, Scalar, Table, shorten
 from dialogue.training.yaml import resolve
 
+PATHS = ("data", "actions", "nlg", "duckling")
 HEADER = """\
 # Written by `starfold init --from-rasa` from the files of a Rasa project; from now on this file counts, not those.
 # `starfold init` writes an example with every option explained. What became of each part:
@@ -26,17 +29,22 @@ def bot_yml(translation: Translation, way: str = "") -> str:
         way: from the file's folder to the Rasa project, put before every path.
     """
     top = [(key, entry.value) for key, entry in translation.tree.entries.items()]
-    lines = [line for key, node in top for line in _lines(key, _moved(node, way) if key == "data" else node)]
+    lines = [line for key, node in top for line in _lines(key, _moved(node, way) if key in PATHS else node)]
     return HEADER + "".join(f"# {line}\n" for line in _told(translation.rows)) + "\n" + "\n".join(lines) + "\n"
 
 
-def _moved(paths: Node, way: str) -> Node:
-    if not isinstance(paths, Listing):
-        return paths
-    items = tuple(
-        Scalar(item.where, way + item.text, way + item.text, '"') for item in paths.items if isinstance(item, Scalar)
-    )
-    return Listing(paths.where, items)
+def _moved(node: Node, way: str) -> Node:
+    """A list of paths, or the paths of a server's certificates and of a file of actions, seen from elsewhere."""
+    if isinstance(node, Table):
+        entries = {
+            key: replace(entry, value=_moved(entry.value, way)) if key in ("file", "cafile") else entry
+            for key, entry in node.entries.items()
+        }
+        return replace(node, entries=entries)
+    if isinstance(node, Listing):
+        return Listing(node.where, tuple(_moved(item, way) for item in node.items))
+    path = node.text if PurePath(node.text).is_absolute() else way + node.text
+    return Scalar(node.where, path, path, '"')
 
 
 def _told(rows: tuple[Row, ...]) -> Iterator[str]:

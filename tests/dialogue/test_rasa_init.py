@@ -60,6 +60,19 @@ def test_the_bot_yml_may_lie_elsewhere(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "rasa").iterdir()) == ["config.yml", "data", "domain.yml"]
 
 
+def test_files_keep_their_place_when_it_lies_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "rasa").mkdir()
+    (tmp_path / "rasa" / "actions.py").write_text("")
+    nlg = f"nlg: {{url: 'http://x', cafile: {tmp_path}/ca.pem}}\n"
+    (tmp_path / "ca.pem").write_text("")
+    load(tmp_path / "rasa", endpoints=f"action_endpoint: {{actions_module: actions}}\n{nlg}")
+    write_translation(tmp_path / "rasa", tmp_path / "new")
+    written = load_config(tmp_path / "new")
+    assert written.actions is not None
+    assert written.nlg is not None
+    assert (written.actions.file, written.nlg.cafile) == ("../rasa/actions.py", f"{tmp_path}/ca.pem")
+
+
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     write(tmp_path, bot="name: mine\n")
     with pytest.raises(ProjectError, match="exists already"):
