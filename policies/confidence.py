@@ -42,7 +42,8 @@ class ConfidencePolicy(Untrained):
         margin: with `threshold`, the difference of two means, as a probability, below which they are a tie.
         target_error: promised share of wrong answers among the answers. Not with `costs` or `threshold`.
         confidence: probability that the promise is kept.
-        held_out: file of labelled messages to choose the threshold on; None for the examples, each left out in turn.
+        held_out: file of labelled messages to choose the threshold on; None for the examples, each left out in turn,
+            which know nothing of messages out of scope.
         candidates: how many intents may be offered, at least 2.
         name: under which doubts are signed.
 
