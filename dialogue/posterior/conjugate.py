@@ -1,7 +1,7 @@
 """The conjugate posterior: Gaussian prior, Gaussian likelihood, closed form.
 
-The latent mean of a text, through the link that fits the leave-one-out predictions best, is the predictive probability
-of each intent, so no draw is needed for it: what is calibrated is what is said. How far another bot's would lie from
+The latent mean of a text, through the link that the leave-one-out predictions tell, is the predictive probability of
+each intent, so no draw is needed for it: what is calibrated is what is said. How far another bot's would lie from
 it is drawn beside it. Bots trained on other examples of the same intents differ, in log odds, by about as much
 whatever they say: with a deviation of `SPREAD` times the root of the process's variance (its share of the prior's that
 the examples left). So the draws are logistic normal around the mean, with fixed quasi-random numbers, and shifted
@@ -19,7 +19,7 @@ from typing_extensions import Self
 
 from dialogue.posterior.arrays import load_arrays, save_arrays
 from dialogue.posterior.kernel import FloatArray, IntArray
-from dialogue.posterior.link import Link, fit_link
+from dialogue.posterior.link import Link, Links, fit_links
 from dialogue.posterior.process import Fit, Latent, LeftOut
 from dialogue.posterior.sample import balanced_sample
 
@@ -32,16 +32,18 @@ CALIBRATION_TEXTS = 2000
 
 
 class ConjugatePosterior:
-    """See the module. Learned: `link_`, `draws_` standard normal [S, K]."""
+    """See the module. Learned: `link_`, `draws_` standard normal [S, K]; until it is saved `left_out_link_`."""
 
     link_: Link
+    left_out_link_: Link
     draws_: FloatArray
 
     def fit(self, fit: Fit, *, samples: int, seed: int) -> Self:
-        """Choose the link by the leave-one-out log probability of the labels."""
+        """Choose the links by the leave-one-out log probability of the labels."""
         process = fit.process
         self.draws_ = gaussian_draws(samples, process.alpha.shape[1], seed)
-        self.link_ = calibrate(fit.example_out, process.labels, seed)
+        links = calibrate(fit.example_out, process.labels, seed)
+        self.link_, self.left_out_link_ = links.new, links.left_out
         return self
 
     def draw(self, latent: Latent) -> FloatArray:
@@ -117,13 +119,14 @@ def gaussian_draws(samples: int, classes: int, seed: int) -> FloatArray:
     return np.concatenate([z, -z, np.zeros((samples % 2, classes))]).astype(np.float32)
 
 
-def calibrate(example_out: LeftOut, labels: IntArray, seed: int) -> Link:
-    """The link of the highest leave-one-out log probability, over intents of two texts or more.
+def calibrate(example_out: LeftOut, labels: IntArray, seed: int) -> Links:
+    """The links by the leave-one-out log probability, over intents of two texts or more.
 
     One text alone says nothing of its own intent when it is left out.
     """
-    repeated = np.flatnonzero(np.bincount(labels)[labels] > 1)
+    texts = np.bincount(labels)[labels]
+    repeated = np.flatnonzero(texts > 1)
     if len(np.unique(labels[repeated])) < 2:
-        return Link()
+        return Links()
     rows = balanced_sample(labels, repeated, CALIBRATION_TEXTS, seed)
-    return fit_link(example_out.mean[rows], labels[rows])
+    return fit_links(example_out.mean[rows], labels[rows], texts[rows] - 1)

@@ -181,9 +181,9 @@ def assemble(config: HeadConfig, fit: Fit, evidence: float, *, seed: int) -> Hea
     posterior = build(config.posterior).fit(fit, samples=config.samples, seed=seed)
     unknown = fit_unknown(fit)
     if isinstance(posterior, ConjugatePosterior):
-        link = posterior.link_
+        link = posterior.left_out_link_
     else:
-        link = calibrate(fit.example_out, fit.process.labels, seed)
+        link = calibrate(fit.example_out, fit.process.labels, seed).left_out
     scores = left_out_scores(fit, unknown, config.unknown_prior, link)
     return Head(config, fit.process, unknown, posterior, evidence, scores)
 

@@ -124,5 +124,5 @@ def left_out_log(head: Head, kernel: MultiViewKernel, rows: Ints) -> Floats:
     names, labels = np.unique(p.labels[rows], return_inverse=True)
     views = {name: view for name, view in take(p.views, rows).items() if name in kernel.parts}
     out = fit_process(kernel, views, labels, len(names), p.noise[rows]).example_out
-    log_p: Floats = log_softmax(calibrate(out, labels, 0).logits(out.mean).astype(float), axis=1)
+    log_p: Floats = log_softmax(calibrate(out, labels, 0).left_out.logits(out.mean).astype(float), axis=1)
     return log_p[np.arange(len(labels)), labels]

@@ -48,7 +48,7 @@ def left_out(head: Head) -> Floats:
     """The probabilities [N, K] of each training text's intent by all the others."""
     p = head.process
     fit = fit_process(p.kernel, p.views, p.labels, p.alpha.shape[1], p.noise)
-    link = calibrate(fit.example_out, p.labels, 0)
+    link = calibrate(fit.example_out, p.labels, 0).left_out
     found: Floats = link(fit.example_out.mean).astype(float)
     return found
 

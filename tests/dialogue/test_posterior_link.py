@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialogue.posterior.link import DEFAULT_KNEE, DEFAULT_POWER, Link, fit_link
+from dialogue.posterior.link import DEFAULT_KNEE, DEFAULT_POWER, Link, fit_link, fit_links, for_new_messages
 
 
 def test_probabilities_are_shares_of_powers_of_softplus() -> None:
@@ -44,3 +44,25 @@ def test_the_link_that_made_the_labels_is_found(made: Link) -> None:
 def test_without_texts_the_link_is_the_prior() -> None:
     found = fit_link(np.zeros((0, 3), np.float32), np.zeros(0, np.int64))
     assert (found.power, found.knee) == pytest.approx((DEFAULT_POWER, DEFAULT_KNEE), rel=0.02)
+
+
+def test_where_many_texts_are_left_new_messages_are_like_left_out_ones() -> None:
+    found = for_new_messages(Link(2.0, 0.1), 1 / 1000)
+    assert (found.power, found.knee) == pytest.approx((2.0, 0.1), rel=0.01)
+
+
+def test_where_few_are_left_the_link_is_sharper_and_nearer_to_the_default() -> None:
+    seen = [for_new_messages(Link(2.0, 0.03), 1 / left) for left in (1, 2, 5, 50)]
+    assert [link.power for link in seen] == sorted((link.power for link in seen), reverse=True)
+    assert all(link.power > 2.0 and link.knee > 0.03 for link in seen)
+    poor = for_new_messages(Link(0.5, 0.005), 1.0)  # names that say nothing of their intents
+    assert poor.power > DEFAULT_POWER / 2
+    assert poor.knee > DEFAULT_KNEE / 2
+
+
+def test_the_number_of_texts_left_is_that_of_all_intents() -> None:
+    rng = np.random.default_rng(1)
+    latent, labels = rng.uniform(-0.1, 0.5, (600, 4)).astype(np.float32), rng.integers(4, size=600)
+    found = fit_links(latent, labels, np.where(labels < 2, 1, 4))
+    assert found.left_out == fit_link(latent, labels)
+    assert found.new == for_new_messages(found.left_out, float(np.where(labels < 2, 1, 0.25).mean()))

@@ -91,7 +91,7 @@ def test_an_example_is_judged_by_all_the_others(head):
     rest = np.delete(np.arange(len(p.labels)), i)
     without = fit_process(p.kernel, take(p.views, rest), p.labels[rest], 4, p.noise[rest]).process
     latent = without.mean(p.kernel(take(p.views, np.array([i])), without.views))
-    assert head.posterior.link_(latent)[0] == pytest.approx(left_out(head)[i], abs=2e-3)
+    assert head.posterior.left_out_link_(latent)[0] == pytest.approx(left_out(head)[i], abs=2e-3)
 
 
 def test_a_wrong_label_is_doubted_first(head):
