@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from dialogue.domain import MAPPING_TYPES, SLOT_TYPES, MappingCondition, Slot, SlotMapping
@@ -31,6 +32,18 @@ FORMER = {
     "auto_fill": "went with Rasa 2; write a mapping of type from_entity, or none",
     "unfeaturized": "type unfeaturized went with Rasa 2; write type any, or influence_conversation: false",
 }
+RASAS_OWN = "rasa.shared.core.slots."  # what Rasa writes for the types: the paths of their classes
+CLASSES: Mapping[str, str] = MappingProxyType(
+    {
+        "TextSlot": "text",
+        "BooleanSlot": "bool",
+        "CategoricalSlot": "categorical",
+        "FloatSlot": "float",
+        "ListSlot": "list",
+        "AnySlot": "any",
+        "UnfeaturizedSlot": "unfeaturized",
+    }
+)
 CONTROLLED = "controlled"  # a `custom` mapping in Rasa Pro: an action or a button fills the slot
 MODEL = "from_llm"  # a language model fills the slot in Rasa Pro, which nothing does here
 MAPPING_KEYS = ("type", "entity", "role", "group", "value", "intent", "not_intent", "action", "conditions")
@@ -59,6 +72,7 @@ def _read_slot(name: str, entry: Entry, draft: Draft) -> Slot | None:
     kind = read_text(fields["type"], "type", draft.report)
     if kind is None:
         return None
+    kind = _type_of(kind)
     if kind in FORMER:
         draft.report.error(fields["type"].where, f"{what}: {FORMER[kind]}; {MIGRATE}")
         kind = "any"
@@ -84,11 +98,16 @@ def _read_slot(name: str, entry: Entry, draft: Draft) -> Slot | None:
     return slot
 
 
+def _type_of(kind: str) -> str:
+    """The type itself, or the type that a class of Rasa's own is."""
+    return CLASSES.get(kind.removeprefix(RASAS_OWN), kind) if kind.startswith(RASAS_OWN) else kind
+
+
 def _fields(node: Node, what: str, draft: Draft) -> Mapping[str, Node]:
     """The keys of a slot. A class of the project's own may have more; it is not loaded, and they are passed over."""
     written = read_entries(node, what, draft.report)
     kind = plain(written["type"].value) if "type" in written else None
-    if isinstance(kind, str) and "." in kind:
+    if isinstance(kind, str) and "." in _type_of(kind):
         message = f"{what}: class {kind} is not loaded; values are kept as they come, and stories see them so"
         draft.report.warning(written["type"].where, message)
         return {key: entry.value for key, entry in written.items() if key in SLOT_KEYS}

@@ -197,10 +197,10 @@ def measure(factors: tuple[int, ...] = (1, 2, 4)) -> Iterator[str]:
         yield ", ".join([*line, f"checks {time.process_time() - start:.2f} CPU-s"])
 
 
-def measure_whole(other: Path | None = None) -> Iterator[str]:
+def measure_whole(size: Size = Size(), other: Path | None = None) -> Iterator[str]:
     """CPU seconds and peak memory of training a whole bot, and a copy of another project, each in its own process."""
     with tempfile.TemporaryDirectory() as folder:
-        projects = [write_project(Path(folder) / "big", whole=True)]
+        projects = [write_project(Path(folder) / "big", size, whole=True)]
         if other is not None:
             projects.append(shutil.copytree(other, Path(folder) / other.name, ignore=shutil.ignore_patterns(".*")))
         for project in projects:
@@ -226,13 +226,14 @@ def main() -> None:
     for name, value in vars(Size()).items():
         parser.add_argument(f"--{name}", type=int, default=value)
     options = parser.parse_args()
+    size = Size(options.forms, options.examples, options.stories, options.rules)
     if options.measure or options.whole:
-        for line in measure_whole(options.folder) if options.whole else measure():
+        for line in measure_whole(size, options.folder) if options.whole else measure():
             print(line, flush=True)
     elif options.folder is None:
         parser.error("name a folder, --measure or --whole")
     else:
-        write_project(options.folder, Size(options.forms, options.examples, options.stories, options.rules))
+        write_project(options.folder, size)
 
 
 if __name__ == "__main__":

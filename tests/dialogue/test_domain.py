@@ -279,6 +279,22 @@ actions:
     assert told.startswith("slot 'b': class my.Slot is not loaded")
 
 
+def test_classes_of_rasas_own_are_its_types(tmp_path: Path) -> None:
+    text = """\
+slots:
+  a: {type: rasa.shared.core.slots.TextSlot}
+  b: {type: rasa.shared.core.slots.FloatSlot, max_value: 5}
+  c: {type: rasa.shared.core.slots.AnySlot}
+"""
+    domain = domain_of(tmp_path, text)
+    assert [slot.type for slot in domain.slots.values()] == ["text", "float", "any"]
+    assert not domain.slots["c"].influence_conversation
+    assert collect_data([tmp_path])[1] == []
+    (tmp_path / "domain.yml").write_text("slots: {a: {type: rasa.shared.core.slots.UnfeaturizedSlot}}")
+    (told,) = collect_data([tmp_path])[1]
+    assert "type unfeaturized went with Rasa 2" in told.message
+
+
 def test_a_file_is_of_rasa_2_if_its_slots_are(tmp_path: Path) -> None:
     text = """\
 version: "2.0"
