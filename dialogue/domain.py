@@ -207,6 +207,11 @@ class Domain:
             or name.removeprefix("utter_") in self.retrieval
         )
 
+    def lacks_response(self, name: str) -> bool:
+        """Whether `actions` names a response that is nowhere worded: an action whose name begins with `utter_`."""
+        worded = name in self.responses or name.removeprefix("utter_") in self.retrieval
+        return name.startswith("utter_") and name in self.actions and not worded
+
     def as_dict(self) -> dict[str, Any]:
         """The domain in the Rasa 3.1 format, ready for JSON; reading it back gives the same domain, places apart."""
         return {

@@ -60,15 +60,29 @@ class ResponseActions:
         self._domain = domain
 
     def knows(self, name: str) -> bool:
-        """Whether it is a response, or the answers of a retrieval intent."""
-        return name in self._domain.responses or name.removeprefix("utter_") in self._domain.retrieval
+        """Whether it is a response, one that has no words, or the answers of a retrieval intent."""
+        known = name in self._domain.responses or name.removeprefix("utter_") in self._domain.retrieval
+        return known or self._domain.lacks_response(name)
 
     def run(self, request: ActionRequest) -> ActionResult:
-        """Say it. Raises `ActionError` when the answer of a retrieval intent is not known."""
+        """Say it. What has no words is not said, unless a server has some, and the conversation goes on, as in Rasa.
+
+        Raises:
+            ActionError: when the answer of a retrieval intent is not known.
+        """
         name = request.name
+        if request.domain.lacks_response(name):
+            return self._unworded(request)
         if name not in request.domain.responses:
             name = chosen_answer(name.removeprefix("utter_"), request.tracker)
         return ActionResult(replies=self._responder.replies(name, request.tracker, request.domain))
+
+    def _unworded(self, request: ActionRequest) -> ActionResult:
+        try:
+            return ActionResult(replies=self._responder.replies(request.name, request.tracker, request.domain))
+        except ActionError as problem:
+            logger.warning("conversation %s: %s; nothing is said", request.tracker.conversation, problem)
+            return ActionResult()
 
 
 def channel_of(tracker: Tracker) -> str | None:

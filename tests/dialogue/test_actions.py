@@ -10,6 +10,7 @@ from dialogue import events as ev
 from dialogue.actions.base import ActionError, ActionRejected, ActionRequest
 from dialogue.actions.dispatch import all_actions
 from dialogue.actions.local import LocalActions
+from dialogue.actions.remote import ActionServer, RemoteActions
 from dialogue.actions.respond import Responder
 from dialogue.actions.sdk import read_result
 from dialogue.domain import (
@@ -336,3 +337,18 @@ def test_a_custom_action_without_anything_that_runs_it_says_so():
         run("action_order", domain)
     with pytest.raises(ActionError, match="nothing here runs the action 'action_ordr'; did you mean 'action_order'"):
         run("action_ordr", domain)
+
+
+def test_a_response_without_words_says_nothing(caplog):
+    domain = replace(DOMAIN, actions={"utter_lost": ActionSpec("utter_lost")})
+    result = run("utter_lost", domain)
+    assert (result.events, result.replies) == ((), ())
+    assert "the domain has no response 'utter_lost'; nothing is said" in caplog.text
+    with pytest.raises(ActionError, match="nothing here runs the action 'utter_last'"):
+        run("utter_last", domain)
+
+
+def test_a_server_is_not_asked_for_a_response_without_words():
+    domain = replace(DOMAIN, actions={"utter_lost": ActionSpec("utter_lost"), "action_do": ActionSpec("action_do")})
+    remote = RemoteActions(ActionServer("http://localhost:1"), domain, RESPONDER)
+    assert (remote.knows("utter_lost"), remote.knows("action_do")) == (False, True)

@@ -115,6 +115,11 @@ def test_nothing_is_wrong_with_a_sound_bot(tmp_path: Path) -> None:
         ("- greet\n", "- greet\n- lost: {description: x}\n", ["intent 'lost' is never answered"]),
         ("slots:\n", "slots:\n  lost: {type: any}\n", ["slot 'lost' is never read"]),
         ("forms:\n", "forms:\n  lost: {required_slots: []}\n", ["form 'lost' is never activated"]),
+        (
+            "entities:",
+            "actions: [utter_lost, utter_greet, utter_faq]\nentities:",
+            ["warning: 'utter_lost' says nothing: write it under responses", "action 'utter_lost' is never run"],
+        ),
         ("entities:", "actions: [action_lost]\nentities:", ["is custom, but bot.yml says nothing", "is never run by"]),
         (
             "{type: from_entity, entity: city,",
