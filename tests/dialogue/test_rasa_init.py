@@ -20,6 +20,7 @@ from tests.dialogue.rasa_project import CONFIG, ENDPOINTS, load, write
         ("", "nlg: {url: 'http://x', headers: {'a b': '${HOME}'}, basic_auth: {username: u, password: '${HOME}'}}"),
         ('assistant_id: "no: #1 \\"x\\" \\u00e4\\n"\nlanguage: pt-BR', "action_endpoint: {url: 'https://x/y?a=b#c'}"),
         ("pipeline: [{name: CountVectorsFeaturizer, max_ngram: 1}]\npolicies: [name: TEDPolicy]", ""),
+        ("policies: [{name: RulePolicy, restrict_rules: false, check_for_contradictions: false}]", ""),
         ("assistant_id: 'true'\npolicies: [{name: RulePolicy, core_fallback_action_name: action_listen}]", ""),
     ],
 )
