@@ -73,23 +73,40 @@ class LocalActions:
 
 
 def _import(file: Path) -> ModuleType:
-    """The file as a module of a name of its own, so that two bots may both have an `actions.py`."""
-    name = f"starfold_actions_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:16]}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    if not file.is_file() or spec is None or spec.loader is None:
+    """The file as a module of a name of its own, so that two bots may both have an `actions.py`.
+
+    Beside an `__init__.py` it is a module of that package, for what it imports from there.
+    """
+    if not file.is_file():
         raise ActionError(f"{file}: no Python file of actions")
-    module = importlib.util.module_from_spec(spec)
-    folder = str(file.resolve().parent)
-    # Classes that look up their module, such as dataclasses, need it there; imports beside the file need the path.
-    sys.modules[name] = module
-    sys.path.insert(0, folder)
+    folder = file.resolve().parent
+    name = f"starfold_actions_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:16]}"
+    modules = {name: file}
+    if file.stem != "__init__" and (folder / "__init__.py").is_file():
+        modules = {name: folder / "__init__.py", f"{name}.{file.stem}": file}
+    # Imports beside the file need its folder on the path, those by the package's name the folder around that.
+    places = [str(folder), *([str(folder.parent)] if (folder / "__init__.py").is_file() else [])]
+    sys.path[:0] = places
     try:
-        spec.loader.exec_module(module)
+        return [_execute(each, path) for each, path in modules.items()][-1]
     except Exception as problem:
-        del sys.modules[name]
+        for each in modules:
+            sys.modules.pop(each, None)
         raise ActionError(f"{file}: cannot be imported: {type(problem).__name__}: {problem}") from problem
     finally:
-        sys.path.remove(folder)
+        for place in places:
+            sys.path.remove(place)
+
+
+def _execute(name: str, file: Path) -> ModuleType:
+    """Run a file as the module `name`. Raises what it raises."""
+    inside = [str(file.resolve().parent)] if file.stem == "__init__" else None
+    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=inside)
+    if spec is None or spec.loader is None:
+        raise ImportError("no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # classes that look up their module, such as dataclasses, need it there
+    spec.loader.exec_module(module)
     return module
 
 

@@ -1,6 +1,7 @@
 """Default actions, responses, and rasa-sdk classes in this process."""
 
 import random
+import sys
 import textwrap
 from dataclasses import replace
 
@@ -352,3 +353,29 @@ def test_a_server_is_not_asked_for_a_response_without_words():
     domain = replace(DOMAIN, actions={"utter_lost": ActionSpec("utter_lost"), "action_do": ActionSpec("action_do")})
     remote = RemoteActions(ActionServer("http://localhost:1"), domain, RESPONDER)
     assert (remote.knows("utter_lost"), remote.knows("action_do")) == (False, True)
+
+
+@pytest.mark.parametrize("line", ["from .helping import SAID", "from my_desk.helping import SAID"])
+def test_a_file_of_a_package_imports_from_it(tmp_path, line):
+    package = tmp_path / "my_desk"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "helping.py").write_text("SAID = 'with help'\n")
+    source = """
+    from rasa_sdk import Action
+
+    class Say(Action):
+        def name(self):
+            return "action_say"
+
+        def run(self, dispatcher, tracker, domain):
+            dispatcher.utter_message(text=SAID)
+    """
+    (package / "actions.py").write_text(f"{line}\n{textwrap.dedent(source)}")
+    before = list(sys.path)
+    actions = LocalActions(package / "actions.py", RESPONDER)
+    assert sys.path == before
+    assert actions.names == ("action_say",)
+    assert actions.run(request("action_say")).replies[0].text == "with help"
+    for name in ("my_desk", "my_desk.helping"):
+        sys.modules.pop(name, None)
