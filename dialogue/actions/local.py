@@ -87,15 +87,21 @@ def _import(file: Path) -> ModuleType:
     # Imports beside the file need its folder on the path, those by the package's name the folder around that.
     places = [str(folder), *([str(folder.parent)] if (folder / "__init__.py").is_file() else [])]
     sys.path[:0] = places
+    _forget(name)  # what an earlier reading of the same package left
     try:
         return [_execute(each, path) for each, path in modules.items()][-1]
     except Exception as problem:
-        for each in modules:
-            sys.modules.pop(each, None)
+        _forget(name)
         raise ActionError(f"{file}: cannot be imported: {type(problem).__name__}: {problem}") from problem
     finally:
         for place in places:
             sys.path.remove(place)
+
+
+def _forget(name: str) -> None:
+    """Drop a module and those inside it."""
+    for known in [known for known in sys.modules if known == name or known.startswith(f"{name}.")]:
+        del sys.modules[known]
 
 
 def _execute(name: str, file: Path) -> ModuleType:

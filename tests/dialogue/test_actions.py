@@ -377,5 +377,9 @@ def test_a_file_of_a_package_imports_from_it(tmp_path, line):
     assert sys.path == before
     assert actions.names == ("action_say",)
     assert actions.run(request("action_say")).replies[0].text == "with help"
+    if line.startswith("from ."):
+        (package / "helping.py").write_text("SAID = 'with other help'\n")
+        again = LocalActions(package / "actions.py", RESPONDER)
+        assert again.run(request("action_say")).replies[0].text == "with other help"
     for name in ("my_desk", "my_desk.helping"):
         sys.modules.pop(name, None)
