@@ -4,8 +4,8 @@ The latent mean of a text, through the link that the leave-one-out predictions t
 each intent, so no draw is needed for it: what is calibrated is what is said. How far another bot's would lie from
 it is drawn beside it. Bots trained on other examples of the same intents differ, in log odds, by about as much
 whatever they say: with a deviation of `SPREAD` times the root of the process's variance (its share of the prior's that
-the examples left). So the draws are logistic normal around the mean, with fixed quasi-random numbers, and shifted
-until their mean is that mean.
+the examples left), and as much more as the link is sharper than that of left-out texts. So the draws are logistic
+normal around the mean, with fixed quasi-random numbers, and shifted until their mean is that mean.
 """
 
 from __future__ import annotations
@@ -32,10 +32,15 @@ CALIBRATION_TEXTS = 2000
 
 
 class ConjugatePosterior:
-    """See the module. Learned: `link_`, `draws_` standard normal [S, K]; until it is saved `left_out_link_`."""
+    """See the module.
+
+    Learned: `link_`, `width_` (deviation of the logits per root of the variance), `draws_` standard normal [S, K], and
+    until it is saved `left_out_link_`.
+    """
 
     link_: Link
     left_out_link_: Link
+    width_: float
     draws_: FloatArray
 
     def fit(self, fit: Fit, *, samples: int, seed: int) -> Self:
@@ -44,30 +49,32 @@ class ConjugatePosterior:
         self.draws_ = gaussian_draws(samples, process.alpha.shape[1], seed)
         links = calibrate(fit.example_out, process.labels, seed)
         self.link_, self.left_out_link_ = links.new, links.left_out
+        self.width_ = SPREAD * links.new.power / links.left_out.power
         return self
 
     def draw(self, latent: Latent) -> FloatArray:
         """Probabilities [S, B, K]."""
         share = latent.variance / (1 - latent.process.kernel.floor)
         mean = levelled(self.link_(latent.mean), share)
-        return spread(mean, np.float32(SPREAD) * np.sqrt(latent.variance), self.draws_)
+        return spread(mean, np.float32(self.width_) * np.sqrt(latent.variance), self.draws_)
 
     def notes(self) -> dict[str, float]:
-        """The link."""
-        return {"power": self.link_.power, "knee": self.link_.knee}
+        """The link and the width."""
+        return {"power": self.link_.power, "knee": self.link_.knee, "width": self.width_}
 
     def save(self, folder: Path) -> None:
         """Write conjugate.safetensors."""
         link = np.array([self.link_.power, self.link_.knee])
-        save_arrays(folder / FILE, {"draws": self.draws_, "link": link})
+        save_arrays(folder / FILE, {"draws": self.draws_, "link": link, "width": np.array([self.width_])})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read conjugate.safetensors. Raises `ValueError` when it is missing or damaged."""
         posterior = cls()
-        arrays = load_arrays(folder / FILE, ("draws", "link"))
+        arrays = load_arrays(folder / FILE, ("draws", "link", "width"))
         power, knee = (float(x) for x in arrays["link"])
         posterior.draws_, posterior.link_ = arrays["draws"], Link(power, knee)
+        posterior.width_ = float(arrays["width"][0])
         return posterior
 
 

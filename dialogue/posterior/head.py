@@ -79,7 +79,7 @@ class Head:
         """
         latent = self.process.latent(rows)
         draws = self.posterior.draw(latent)
-        unknown = self.unknown.draw(latent, self.config.unknown_prior, len(draws))
+        unknown = self.unknown.draw(latent, self.config.unknown_prior, draws)
         if not np.isfinite(draws).all() or not np.isfinite(unknown).all():
             raise FloatingPointError("the posterior gave a number that is not finite")
         return predictive(draws, unknown, self.config.interval if bounded else None)

@@ -5,6 +5,10 @@ that lacks the intent, are a sample of the unknown; the same texts with only the
 known. Both come in closed form, so no out-of-scope message is needed. Two pieces of evidence tell them apart, the
 highest latent mean and the covariance with the nearest training text; logistic regression turns them into log odds,
 and the prior probability of the unknown is added.
+
+Bots that learned from other examples differ in it, too, and more than the variance of the process says: whether a text
+has a near neighbour is luck. Their log odds differ in proportion to the highest latent mean, on every set alike, and
+less the more examples there are, as the root of the variance falls (`STRAY`).
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, logit, ndtri
 
+from dialogue.posterior.conjugate import spread
 from dialogue.posterior.kernel import FloatArray, IntArray
 from dialogue.posterior.process import Fit, Latent
 
@@ -23,6 +28,9 @@ from dialogue.posterior.process import Fit, Latent
 DEFAULT_WEIGHTS = (7.0, -9.0, -6.0)
 FEWEST_INTENTS = 4
 PRIOR_STRENGTH = 0.05
+# Deviation of the log odds between bots per highest latent mean and root of the variance: tests/bench/README.md.
+STRAY = 3.6
+TOGETHER = 0.75  # correlation between bots of "it is known" and "it is this intent", in log odds, by the same refits
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +43,21 @@ class Unknown:
         """Probability [B] of none of the intents."""
         return expit(self.log_odds(latent, prior)).astype(np.float32)  # type: ignore[no-any-return]
 
-    def draw(self, latent: Latent, prior: float, samples: int) -> FloatArray:
-        """Draws [S, B] of that probability: the latent mean is only known up to the process's deviation.
+    def draw(self, latent: Latent, prior: float, known: FloatArray) -> FloatArray:
+        """Draws [S, B] of that probability, whose mean it is: what bots would say that learned from other examples.
 
-        They are quantiles of the latent Gaussian in a fixed shuffled order, independent of the draws over intents. One
-        sample is the probability at the mean.
+        Their log odds are normal, by quantiles, and go along with the draws `known` [S, B, K] over intents: a bot that
+        is surer of the intent is mostly surer that it is one. One sample is the probability itself.
         """
-        if samples == 1:
-            return self(latent, prior)[None]
-        deviation = np.sqrt(latent.process.amplitude * latent.variance)  # [B]
-        log_odds = self.log_odds(latent, prior) + self.weights[1] * shuffled_quantiles(samples)[:, None] * deviation
-        return expit(log_odds).astype(np.float32)  # type: ignore[no-any-return]
+        p = self(latent, prior)
+        if len(known) == 1:
+            return p[None]
+        highest = np.maximum(latent.mean.max(axis=1), 0)
+        deviation = np.float32(STRAY) * highest * np.sqrt(latent.variance)  # [B]
+        z = quantiles(len(known))
+        draws = spread(np.stack([1 - p, p], axis=1), deviation, np.stack([np.zeros_like(z), z], axis=1))[:, :, 1]
+        found: FloatArray = np.take_along_axis(draws, len(known) - 1 - ranks(known), axis=0)
+        return found
 
     def at(self, mean: FloatArray, nearest: FloatArray, prior: float) -> FloatArray:
         """Probability [B] of none of the intents from latent means [B, K] and nearest covariances [B]."""
@@ -58,9 +70,28 @@ class Unknown:
 
 
 @lru_cache(maxsize=8)
-def shuffled_quantiles(samples: int) -> FloatArray:
-    """Quantiles [S] of the standard normal distribution, in an order that is always the same."""
-    return ndtri((np.random.default_rng(samples).permutation(samples) + 0.5) / samples)  # type: ignore[no-any-return]
+def quantiles(samples: int) -> FloatArray:
+    """Standard normal numbers [S] in rising order, as many below as above."""
+    return ndtri((np.arange(samples) + 0.5) / samples).astype(np.float32)  # type: ignore[no-any-return]
+
+
+def ranks(known: FloatArray) -> IntArray:
+    """Places [S, B] for draws that go with those of the best intent of `known` [S, B, K], by Iman and Conover 1982.
+
+    ("A distribution-free approach to inducing rank correlation among input variables".) Highest where that is highest,
+    up to noise, the same on every call.
+    """
+    samples = len(known)
+    z = quantiles(samples)
+    best = np.take_along_axis(known, known.mean(axis=0).argmax(axis=1)[None, :, None], axis=2)[:, :, 0]  # [S, B]
+    noise = z[np.random.default_rng(samples).permutation(samples)]
+    return ranked(TOGETHER * z[ranked(best)] + np.sqrt(1 - TOGETHER**2) * noise[:, None])
+
+
+def ranked(values: FloatArray) -> IntArray:
+    """The place of each value in its column [S, B], from 0 on."""
+    found: IntArray = values.argsort(axis=0, kind="stable").argsort(axis=0)
+    return found
 
 
 def features(mean: FloatArray, nearest: FloatArray) -> FloatArray:

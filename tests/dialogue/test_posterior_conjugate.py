@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.special import logit
 from torch.quasirandom import SobolEngine
 
-from dialogue.posterior.conjugate import ConjugatePosterior, gaussian_draws, levelled, spread
+from dialogue.posterior.conjugate import SPREAD, ConjugatePosterior, gaussian_draws, levelled, spread
 from dialogue.posterior.kernel import take
 from dialogue.posterior.link import DEFAULT_POWER, Link
 from dialogue.posterior.process import fit_process
@@ -49,6 +49,13 @@ def test_draws_differ_in_log_odds_by_the_deviation_whatever_the_mean_says() -> N
     mean = np.array([[0.5, 0.5], [0.98, 0.02], [0.001, 0.999]], np.float32)
     draws = spread(mean, np.full(3, 0.7, np.float32), gaussian_draws(4096, 2, 0)).astype(float)
     assert np.allclose(logit(draws[:, :, 0]).std(axis=0), 0.7 * np.sqrt(2), rtol=0.02)
+
+
+def test_a_link_that_is_sharper_than_that_of_left_out_texts_has_wider_draws() -> None:
+    posterior = toy_rows(16)[0]
+    sharper = posterior.link_.power / posterior.left_out_link_.power
+    assert sharper > 1.05
+    assert posterior.width_ == pytest.approx(SPREAD * sharper)
 
 
 def test_what_the_examples_tell_well_has_draws_that_agree() -> None:

@@ -167,11 +167,11 @@ def test_teaching_is_fitting_again_with_the_same_kernel(name: PosteriorName) -> 
 def test_more_examples_take_away_what_they_can_tell_and_not_what_they_cannot() -> None:
     """Texts of two kinds, each of two intents nobody can tell apart: mutual information falls, the rest does not."""
     kinds = labelled(2, 130)
-    views = two_views(kinds, spread=1.0)
+    views = two_views(kinds, spread=0.4)
     labels = 2 * kinds + np.random.default_rng(0).integers(0, 2, 260)
     new = np.concatenate([np.arange(100, 130), np.arange(230, 260)])
     epistemic, aleatoric = [], []
-    for each in (5, 100):
+    for each in (20, 100):
         rows = np.concatenate([np.arange(each), 130 + np.arange(each)])
         head = fit_head(HeadConfig(samples=128), take(views, rows), labels[rows], 4, START, seed=0)
         found = head.predict(take(views, new))

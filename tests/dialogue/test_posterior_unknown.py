@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
+from scipy.stats import spearmanr
 
 from dialogue.posterior.kernel import View
 from dialogue.posterior.process import Fit, LeftOut
-from dialogue.posterior.unknown import DEFAULT_WEIGHTS, Unknown, fit_unknown
+from dialogue.posterior.unknown import DEFAULT_WEIGHTS, STRAY, TOGETHER, Unknown, fit_unknown
 from tests.dialogue.toys import fitted, labelled, noise_rows, sparse, two_views
 
 
@@ -80,14 +81,30 @@ def test_the_prior_is_added_to_the_log_odds() -> None:
     assert np.allclose(even - rare, -logit(0.1), atol=1e-3)
 
 
-def test_draws_are_centred_on_the_probability_at_the_mean_and_spread_with_the_variance() -> None:
+def known_draws(samples: int, texts: int) -> Any:
+    """Draws [S, B, 6] over intents, of which the first is the best."""
+    logits = np.random.default_rng(0).standard_normal((samples, texts, 6)) + 3 * (np.arange(6) == 0)
+    return (np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)).astype(np.float32)
+
+
+def test_the_mean_of_the_draws_is_the_probability_and_they_stray_with_the_highest_latent() -> None:
     process, unknown = learned()[0].process, Unknown(DEFAULT_WEIGHTS)
     rows = process.rows(two_views(labelled(6, 1), seed=4))
-    draws = unknown.draw(process.latent(rows), 0.1, 501)
-    deviation = abs(DEFAULT_WEIGHTS[1]) * np.sqrt(process.amplitude * process.variance(rows))
-    assert np.allclose(np.median(draws, axis=0), unknown(process.latent(rows), 0.1), atol=1e-4)
-    assert np.allclose(logit(draws.astype(float)).std(axis=0), deviation, rtol=0.02)
-    assert np.array_equal(draws, unknown.draw(process.latent(rows), 0.1, 501))
+    known = known_draws(501, 6)
+    draws = unknown.draw(process.latent(rows), 0.1, known)
+    assert draws.shape == (501, 6)
+    assert np.allclose(draws.mean(axis=0), unknown(process.latent(rows), 0.1), atol=1e-3)
+    deviation = STRAY * np.maximum(process.mean(rows).max(axis=1), 0) * np.sqrt(process.variance(rows))
+    assert np.allclose(logit(draws.astype(float)).std(axis=0), deviation, rtol=0.02, atol=1e-3)
+    assert np.array_equal(draws, unknown.draw(process.latent(rows), 0.1, known))
+
+
+def test_a_bot_that_is_surer_of_the_intent_is_mostly_surer_that_it_is_one() -> None:
+    process, unknown = learned()[0].process, Unknown(DEFAULT_WEIGHTS)
+    known = known_draws(1001, 6)
+    draws = unknown.draw(process.latent(process.rows(two_views(labelled(6, 1), seed=4))), 0.1, known)
+    for best, none in zip(known[:, :, 0].T, draws.T, strict=True):
+        assert spearmanr(best, none).statistic == pytest.approx(-TOGETHER, abs=0.06)
 
 
 def test_one_draw_is_the_probability_itself() -> None:
@@ -95,4 +112,4 @@ def test_one_draw_is_the_probability_itself() -> None:
     rows = process.rows(far(3))
     unknown = Unknown((1.0, -2.0, -3.0))
     expected: Any = expit(1 - 2 * process.mean(rows).max(axis=1) - 3 * rows.max(axis=1) + logit(0.2))
-    assert np.allclose(unknown.draw(process.latent(rows), 0.2, 1), expected[None], atol=1e-6)
+    assert np.allclose(unknown.draw(process.latent(rows), 0.2, known_draws(1, 3)), expected[None], atol=1e-6)
