@@ -124,7 +124,7 @@ class Entities(Section):
 class Posterior(Section):
     """How a fused feature becomes a belief."""
 
-    type: Literal["conjugate", "laplace", "variational", "mcmc", "ensemble", "mc_dropout", "point"] = Field(
+    type: Literal["conjugate", "laplace", "variational", "mcmc", "ensemble", "mc_dropout", "point", "niw"] = Field(
         default="conjugate", description="How the posterior is computed."
     )
     hessian: Literal["full", "kronecker", "diagonal"] = Field(
@@ -137,6 +137,14 @@ class Posterior(Section):
     interval: Probability = Field(default=0.9, description="Probability that a credible interval covers.")
     unknown_prior: Probability = Field(default=0.1, description="Prior probability of none of these intents.")
     samples: Count = Field(default=256, description="Draws from the posterior where it has no closed form.")
+
+
+class IntentPrior(Section):
+    """How often each intent is expected, by the conversations of the store."""
+
+    strength: float = Field(
+        default=100, gt=0, description="How many messages the shares of the intents in the training data count for."
+    )
 
 
 class Store(Section):
@@ -179,6 +187,9 @@ class Config(Section):
     fusion: Fusion = Field(default=Fusion(), description="How the views of the encoders are folded together.")
     entities: Entities = Field(default=Entities(), description="How entities are found.")
     posterior: Posterior = Field(default=Posterior(), description="How sure the bot is of what it understood.")
+    intent_prior: IntentPrior | None = Field(
+        default=None, description="How often each intent is expected, by stored conversations; null: as in training."
+    )
     policies: list[PolicyPart] = Field(
         default=[PolicyPart(type=name) for name in DEFAULT_POLICIES],
         min_length=1,

@@ -104,6 +104,9 @@ def train(
         "views": {name: round(part.weight, 4) for name, part in model.head.process.kernel.parts.items()},
         "posterior": {name: round(value, 4) for name, value in model.head.posterior.notes().items()},
     }
+    if (prior := model.head.intent_prior) is not None:
+        counts = {name: round(count, 2) for name, count in zip(model.meaning.intents, prior.counts, strict=True)}
+        facts["intent_prior"] = {"strength": prior.strength, "counts": counts}
     folder = write_version(
         config.model_path, Manifest(print_, facts), lambda place: write(place, model, policies, data.domain)
     )
@@ -124,9 +127,10 @@ def learn(config: Config, corpus: Corpus, stories: Sequence[Story], progress: Pr
     from dialogue.plugins import build_policies
     from dialogue.training.held_out import held_out
     from dialogue.training.trainer import train_model
+    from dialogue.usage import by_use
     from policies.chain import Chain
 
-    model = train_model(config, corpus, progress)  # first: it says how many threads compute
+    model = by_use(config, train_model(config, corpus, progress))  # first: it says how many threads compute
     policies = Chain(build_policies(config)).fit(stories, seed=config.seed)
     return model, policies.calibrate(lambda file: held_out(model, None if file is None else config.project / file))
 
@@ -149,9 +153,18 @@ def described(facts: dict[str, Any], folder: Path, warnings: int) -> tuple[str, 
         f"{facts['wall_seconds']} s ({facts['cpu_seconds']} CPU-s), peak memory {facts['peak_mb']:.0f} MB.",
         f"What the answers rest on: {shares}.",
         f"The posterior: {', '.join(f'{name} {value:.4g}' for name, value in facts['posterior'].items())}.",
+        *([used(facts["intent_prior"])] if "intent_prior" in facts else []),
         f"Model: {folder}",
         *([f"{told}: `starfold validate` lists them."] if warnings else []),
     )
+
+
+def used(prior: dict[str, Any]) -> str:
+    """How often the intents were meant, in a sentence."""
+    counts: dict[str, float] = prior["counts"]
+    often = sorted(counts.items(), key=lambda pair: -pair[1])[:3]
+    told = ", ".join(f"{name} {count:.4g}" for name, count in often if count > 0)
+    return f"Meant in stored conversations: {sum(counts.values()):.4g} messages{f', {told} the most' if told else ''}."
 
 
 def open_bot(project: Path, *, progress: Progress | None = None, retrain: bool = False) -> Bot:

@@ -42,7 +42,7 @@ LEARNING = (
         *("dialogue.config", "dialogue.pipelines", "dialogue.plugins", "dialogue.rasa", "dialogue.sections"),
         "dialogue.training",
     ),
-    ("dialogue.assembly",),
+    ("dialogue.assembly", "dialogue.usage"),
     ("dialogue.brokers", "dialogue.project"),
     (
         *("dialogue.console", "dialogue.doctor", "dialogue.reach", "dialogue.scaffold", "dialogue.training.evaluate"),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from typing_extensions import Self
 
 from dialogue.posterior.kernel import FloatArray
-from dialogue.posterior.process import Fit, Latent
+from dialogue.posterior.process import Fit, Latent, Process
 
 BLOCK = 64
 
@@ -41,6 +41,15 @@ class Posterior(Protocol):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote. Raises `ValueError` naming a damaged file."""
+        ...
+
+
+@runtime_checkable
+class Teachable(Protocol):
+    """A posterior that learns one more text in closed form; the others are fitted again."""
+
+    def teach(self, process: Process) -> Posterior:
+        """What it is with the last text of the process as well, the one that was added to it; its class may be new."""
         ...
 
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from dialogue.posterior.arrays import load_arrays, load_views, save_arrays, save_views
-from dialogue.posterior.base import BLOCK, Posterior, Predictive
+from dialogue.posterior.base import BLOCK, Posterior, Predictive, Teachable
 from dialogue.posterior.conjugate import ConjugatePosterior, calibrate
 from dialogue.posterior.family import Choice, build, posterior_class
+from dialogue.posterior.intent_prior import IntentPrior
 from dialogue.posterior.kernel import FloatArray, IntArray, MultiViewKernel, ViewKernel, Views, count, join, take
 from dialogue.posterior.link import Link
 from dialogue.posterior.process import Fit, Process, fit_process
@@ -58,6 +59,7 @@ class Head:
     posterior: Posterior
     evidence: float
     left_out: LeftOutScores
+    intent_prior: IntentPrior | None = None  # of use; None leaves the shares of the training texts
 
     def predict(self, views: Views, *, keep_draws: bool = True) -> Predictive:
         """The posterior predictive of B texts from their views; without its draws on request, which are large."""
@@ -79,6 +81,8 @@ class Head:
         """
         latent = self.process.latent(rows)
         draws = self.posterior.draw(latent)
+        if self.intent_prior is not None:
+            draws = self.intent_prior(draws)
         unknown = self.unknown.draw(latent, self.config.unknown_prior, draws)
         if not np.isfinite(draws).all() or not np.isfinite(unknown).all():
             raise FloatingPointError("the posterior gave a number that is not finite")
@@ -94,16 +98,23 @@ class Head:
         return {name: value / total for name, value in support.items()} if total > 0 else {}
 
     def teach(self, views: Views, label: int) -> Head:
-        """Conditioned on one more text as well, with the same kernel and noise: views of a batch of one, its class."""
+        """Conditioned on one more text as well, with the same kernel and noise: views of a batch of one, its class.
+
+        The class may be the next new one, K.
+        """
         p = self.process
         fit = fit_process(
             p.kernel,
             join([p.views, views]),
             np.append(p.labels, label),
-            p.alpha.shape[1],
+            max(p.alpha.shape[1], label + 1),
             np.append(p.noise, p.noise.min()).astype(np.float32),
         )
-        return assemble(self.config, fit, self.evidence, seed=0)
+        taught = self.posterior.teach(fit.process) if isinstance(self.posterior, Teachable) else None
+        prior = self.intent_prior
+        if prior is not None and label == p.alpha.shape[1]:
+            prior = prior.grown()
+        return replace(assemble(self.config, fit, self.evidence, seed=0, posterior=taught), intent_prior=prior)
 
     def save(self, folder: Path) -> None:
         """Write head.json, views.safetensors, process.safetensors and the posterior's own files."""
@@ -115,6 +126,7 @@ class Head:
             "unknown": list(self.unknown.weights),
             "amplitude": p.amplitude,
             "evidence": None if np.isnan(self.evidence) else self.evidence,
+            "intent_prior": None if self.intent_prior is None else self.intent_prior.as_dict(),
         }
         (folder / "head.json").write_text(json.dumps(settings, indent=1), "utf-8")
         save_views(folder / "views.safetensors", p.views)
@@ -135,6 +147,7 @@ class Head:
             bias, mean, near = settings["unknown"]
             evidence = settings["evidence"]
             amplitude = settings["amplitude"]
+            prior = None if settings.get("intent_prior") is None else IntentPrior.of(settings["intent_prior"])
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{file} is missing or damaged: {error}") from error
         scores = {name: f"left_out.{name}" for name in LeftOutScores.__slots__}
@@ -143,7 +156,7 @@ class Head:
         process = Process(kernel, load_views(folder / "views.safetensors"), amplitude=amplitude, **arrays)
         posterior = posterior_class(config.posterior.type).load(folder)
         evidence = float("nan") if evidence is None else float(evidence)
-        return cls(config, process, Unknown((bias, mean, near)), posterior, evidence, left_out)
+        return cls(config, process, Unknown((bias, mean, near)), posterior, evidence, left_out, prior)
 
 
 def fit_head(
@@ -176,9 +189,10 @@ def fit_head(
     return assemble(config, fit_process(weighed.kernel, views, labels, classes, noise), weighed.evidence, seed=seed)
 
 
-def assemble(config: HeadConfig, fit: Fit, evidence: float, *, seed: int) -> Head:
-    """The head on a fitted process."""
-    posterior = build(config.posterior).fit(fit, samples=config.samples, seed=seed)
+def assemble(config: HeadConfig, fit: Fit, evidence: float, *, seed: int, posterior: Posterior | None = None) -> Head:
+    """The head on a fitted process; with a posterior that has learned already, or one to be fitted."""
+    if posterior is None:
+        posterior = build(config.posterior).fit(fit, samples=config.samples, seed=seed)
     unknown = fit_unknown(fit)
     if isinstance(posterior, ConjugatePosterior):
         link = posterior.left_out_link_
@@ -235,6 +249,8 @@ def bounds(draws: FloatArray, interval: float) -> tuple[FloatArray, FloatArray]:
     It is as wide, in log odds, as the central interval of the draws, times the root of two: it promises to hold what a
     bot trained on as many other examples would say, and that one strays as far as this one has. The mean lies in it.
     """
+    if len(draws) == 1:
+        return draws[0], draws[0]
     mean, ordered = draws.mean(axis=0), np.sort(draws, axis=0)
     low, half, high = (quantile(ordered, share) for share in ((1 - interval) / 2, 0.5, (1 + interval) / 2))
     odds, middle, centre = (log_odds(x) for x in (np.stack([low, high]), half, mean))
