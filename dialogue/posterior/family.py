@@ -8,7 +8,9 @@ from typing import Literal, TypeAlias
 from dialogue.posterior.base import Posterior
 from dialogue.posterior.conjugate import ConjugatePosterior
 
-PosteriorName: TypeAlias = Literal["conjugate", "laplace", "variational", "mcmc", "ensemble", "mc_dropout", "point"]
+PosteriorName: TypeAlias = Literal[
+    "conjugate", "laplace", "variational", "mcmc", "ensemble", "mc_dropout", "point", "niw"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,10 @@ def posterior_class(name: PosteriorName) -> type[Posterior]:
     """The class that reads what a posterior of that name has saved."""
     if name == "conjugate":
         return ConjugatePosterior
+    if name == "niw":
+        from dialogue.posterior.niw import NiwPosterior
+
+        return NiwPosterior
     if name == "point":
         from dialogue.posterior.point import PointPosterior
 

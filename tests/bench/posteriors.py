@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from dialogue.posterior.base import Predictive
+from dialogue.posterior.base import Predictive, Teachable
 from dialogue.posterior.family import Choice
-from dialogue.posterior.head import HeadConfig, assemble
+from dialogue.posterior.head import Head, HeadConfig, assemble
 from dialogue.posterior.kernel import IntArray, take
 from dialogue.posterior.process import Fit
 from dialogue.training import metrics
@@ -42,6 +42,7 @@ FAMILY = {
     "variational rank 4": Choice("variational", rank=4),
     "ensemble": Choice("ensemble"),
     "mc_dropout": Choice("mc_dropout"),
+    "niw": Choice("niw"),
     "mcmc": Choice("mcmc"),
     "mcmc sghmc": Choice("mcmc", sampler="sghmc"),
 }
@@ -114,6 +115,7 @@ def measured(name: str, made: Case, fit: Fit, kind: str, seed: int) -> dict[str,
         **metrics.ranking(found.unknown[known], found.unknown[~known]),
         "train_cpu_seconds": trained,
         "draw_ms": milliseconds(head, made),
+        "teach_ms": taught(head),
         "notes": {key: round(value, 4) for key, value in head.posterior.notes().items()},
     }
 
@@ -131,6 +133,18 @@ def milliseconds(head: Any, made: Case) -> float:
     for row in rows:
         head.posterior.draw(head.process.latent(row))
     return (time.process_time() - start) / len(rows) * 1000
+
+
+def taught(head: Head) -> float | None:
+    """Processor time in milliseconds of learning one more text, the last one again, where that is closed form."""
+    if not isinstance(head.posterior, Teachable):
+        return None
+    taken = []
+    for _ in range(5):
+        start = time.process_time()
+        head.posterior.teach(head.process)
+        taken.append(time.process_time() - start)
+    return float(np.median(taken)) * 1000
 
 
 def covered(name: str, made: Case, kind: str, seed: int) -> dict[str, Any]:
