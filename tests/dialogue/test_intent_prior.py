@@ -85,7 +85,7 @@ def test_the_unknown_stays_and_the_predictive_keeps_its_promises() -> None:
     head, views = made(labelled(4, 4)), two_views(labelled(4, 3), spread=0.9, seed=3)
     plain, moved = head.predict(views), replace(head, intent_prior=prior((0, 0, 9, 0))).predict(views)
     check(moved)
-    assert np.array_equal(moved.unknown, plain.unknown)
+    assert np.allclose(moved.unknown, plain.unknown, atol=1e-5)  # the same draws in another order
     assert (moved.mean[:, 2] > plain.mean[:, 2]).all()
 
 
