@@ -37,9 +37,8 @@ def by_use(config: Config, model: Model) -> Model:
 
     if config.intent_prior is None:
         return model
-    config.model_path.parent.mkdir(
-        parents=True, exist_ok=True
-    )  # where the store is, too, unless bot.yml says otherwise
+    # The store's folder, too, unless bot.yml says otherwise.
+    config.model_path.parent.mkdir(parents=True, exist_ok=True)
     with closing(SqlTrackerStore(config.store_url)) as store:
         counts = meant_in_store(store)
     head = replace(model.head, intent_prior=prior_of(model, counts, config.intent_prior.strength))
