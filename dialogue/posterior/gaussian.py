@@ -14,6 +14,7 @@ vectors of class k, which count n_k in all,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -109,13 +110,18 @@ class Gaussians:
         scale, freedom = np.concatenate([self.scale, prior.scale]), np.concatenate([self.freedom, prior.freedom])
         return replace(self, counts=counts, means=means, scale=scale, freedom=freedom)
 
-    def roots(self) -> Array:
-        """L^-1 [G, D, D] with L L^T = Psi: u^T Psi^-1 u is the squared length of L^-1 u."""
-        identity = np.eye(self.dimension)
-        return np.stack([solve_triangular(np.linalg.cholesky(psi), identity, lower=True) for psi in self.scale])
+    def roots(self) -> list[Array]:
+        """For each covariance L^-1 [D, D] with L L^T = Psi: u^T Psi^-1 u is the squared length of L^-1 u."""
+        return [root(psi) for psi in self.scale]
 
 
-def distances(known: Gaussians, roots: Array, vectors: Array) -> Array:
+def root(psi: Array) -> Array:
+    """L^-1 [D, D] with L L^T = Psi."""
+    found: Array = solve_triangular(np.linalg.cholesky(psi), np.eye(len(psi)), lower=True)
+    return found
+
+
+def distances(known: Gaussians, roots: Sequence[Array], vectors: Array) -> Array:
     """u^T Psi^-1 u [B, K] with u = z_b - m_k, not below zero."""
     if known.shared:
         turned, centres = vectors @ roots[0].T, known.means @ roots[0].T
@@ -126,15 +132,15 @@ def distances(known: Gaussians, roots: Array, vectors: Array) -> Array:
     )
 
 
-def log_density(known: Gaussians, roots: Array, vectors: Array) -> Array:
+def log_density(known: Gaussians, roots: Sequence[Array], vectors: Array) -> Array:
     """Log predictive density [B, K] of each class at vectors [B, D]: multivariate Student t."""
     squares = distances(known, roots, vectors)
     return log_student(squares, log_determinants(roots), known.certainty, known.freedom, known.dimension)
 
 
-def log_determinants(roots: Array) -> Array:
+def log_determinants(roots: Sequence[Array]) -> Array:
     """The logarithm of |Psi|, [G]."""
-    return -2 * np.log(np.diagonal(roots, axis1=1, axis2=2)).sum(axis=1)  # type: ignore[no-any-return]
+    return np.array([-2 * np.log(inverse.diagonal()).sum() for inverse in roots])
 
 
 def log_student(squares: Array, determinant: Array, certainty: Array, freedom: Array, dimension: int) -> Array:

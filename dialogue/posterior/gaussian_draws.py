@@ -15,11 +15,12 @@ exact for each text:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
+from copy import copy
 
 import numpy as np
 
-from dialogue.posterior.gaussian import Array, Gaussians, distances, log_determinants
+from dialogue.posterior.gaussian import Array, Gaussians, distances, log_determinants, root
 from dialogue.posterior.kernel import FloatArray
 
 FACTORS = 16
@@ -30,35 +31,54 @@ class Draws:
     """S draws, the same on every call: log likelihoods of the classes, around their mean.
 
     Attributes:
-        roots: L^-1 [G, D, D].
+        known: the posterior they are drawn from.
+        roots: L^-1 [D, D] of each covariance.
     """
 
     def __init__(self, known: Gaussians, samples: int, seed: int) -> None:
         self.known, self.samples, self.seed = known, samples, seed
+        classes, d = len(known.counts), known.dimension
         self.roots = known.roots()
-        d = known.dimension
-        self._along = self.by_class(MEANS, lambda rng: mirrored(rng, samples))
-        self._rest = self.by_class(REST, lambda rng: rng.chisquare(d - 1, samples) if d > 1 else np.zeros(samples))
+        self._along = columns(mirrored(rng, samples) for rng in streams(seed, MEANS, classes))
+        self._rest = columns(chi_square(rng, d - 1, samples) for rng in streams(seed, REST, classes))
         if known.shared:
-            self._factors = bartlett(float(known.freedom[0]), d, min(FACTORS, samples), seed)
-            self._root = self.roots[0].astype(np.float32)
-            self._origin = known.means.mean(axis=0)
-            centres = (known.means - self._origin).astype(np.float32) @ self._root.T  # [K, D]
-            self._centres = centres @ self._factors  # [R, K, D]
-            self._lengths = np.square(self._centres).sum(axis=2)  # [R, K]
-            return
-        self._determinants = (-0.5 * log_determinants(self.roots)).astype(np.float32)
-        logs = np.zeros((samples, len(known.counts)), np.float32)
-        first = np.ones_like(logs)
-        for k, freedom in enumerate(known.freedom):
-            squares = np.random.default_rng([seed, COVARIANCES, k]).chisquare(freedom - np.arange(d), (samples, d))
-            first[:, k], logs[:, k] = squares[:, 0], 0.5 * np.log(squares).sum(axis=1)
-        self._first, self._logs = first, logs
+            self.share()
+        else:
+            drawn = [self.covariance(k) for k in range(classes)]
+            self._first, self._logs = (columns(one[part] for one in drawn) for part in (0, 1))
 
-    def by_class(self, stream: int, made: Callable[[np.random.Generator], Array]) -> FloatArray:
-        """Numbers [S, K], each class from a stream of its own: one more class changes none."""
-        columns = [made(np.random.default_rng([self.seed, stream, k])) for k in range(len(self.known.counts))]
-        return np.stack(columns, axis=1).astype(np.float32)
+    def share(self) -> None:
+        """The factors of the one covariance, and where they take the means."""
+        known = self.known
+        self._factors = bartlett(float(known.freedom[0]), known.dimension, min(FACTORS, self.samples), self.seed)
+        self._root = self.roots[0].astype(np.float32)
+        self._origin = known.means.mean(axis=0)
+        centres = (known.means - self._origin).astype(np.float32) @ self._root.T  # [K, D]
+        self._centres = centres @ self._factors  # [R, K, D]
+        self._lengths = np.square(self._centres).sum(axis=2)  # [R, K]
+
+    def covariance(self, k: int) -> tuple[Array, Array]:
+        """Of class k's own: the square of the first number of A's diagonal [S], and log |Sigma_k^-1| / 2 [S]."""
+        d, rng = self.known.dimension, np.random.default_rng([self.seed, COVARIANCES, k])
+        squares = rng.chisquare(self.known.freedom[k] - np.arange(d), (self.samples, d))
+        return squares[:, 0], 0.5 * np.log(squares).sum(axis=1) - 0.5 * log_determinants(self.roots[k : k + 1])[0]
+
+    def learned(self, known: Gaussians, label: int) -> Draws:
+        """What `Draws(known, ...)` would be, where only class `label` has changed or is new at the end."""
+        found, before = copy(self), len(self.known.counts)
+        found.known = known
+        if label == before:
+            rest = chi_square(np.random.default_rng([self.seed, REST, label]), known.dimension - 1, self.samples)
+            along = mirrored(np.random.default_rng([self.seed, MEANS, label]), self.samples)
+            found._along, found._rest = exchanged(self._along, label, along), exchanged(self._rest, label, rest)
+        if known.shared:
+            found.roots = known.roots()
+            found.share()
+            return found
+        found.roots = [*self.roots[:label], root(known.scale[label]), *self.roots[label + 1 :]]
+        first, logs = found.covariance(label)
+        found._first, found._logs = (exchanged(old, label, x) for old, x in ((self._first, first), (self._logs, logs)))
+        return found
 
     def log_likelihoods(self, vectors: Array) -> FloatArray:
         """Logarithms [S, B, K] of N(z; mu_k, Sigma_k) at vectors [B, D], up to a constant of the draw."""
@@ -71,7 +91,7 @@ class Draws:
         lengths -= (self._along / np.sqrt(certainty))[:, None]
         found: FloatArray = np.float32(-0.5) * (np.square(lengths) + (self._rest / certainty)[:, None])
         if not self.known.shared:
-            found += (self._logs + self._determinants)[:, None]
+            found += self._logs[:, None]
         return found
 
     def quadratic(self, vectors: Array) -> FloatArray:
@@ -86,6 +106,26 @@ class Draws:
         found = self.log_likelihoods(vectors)
         found -= found.mean(axis=0)
         return found
+
+
+def streams(seed: int, what: int, classes: int) -> Iterator[np.random.Generator]:
+    """A stream of random numbers for each class: one more class changes none of the others'."""
+    return (np.random.default_rng([seed, what, k]) for k in range(classes))
+
+
+def columns(made: Iterable[Array]) -> FloatArray:
+    """Numbers [S] of each class side by side: [S, K]."""
+    return np.stack(list(made), axis=1).astype(np.float32)
+
+
+def exchanged(old: FloatArray, label: int, column: Array) -> FloatArray:
+    """Numbers [S, K] with the column of a class exchanged, or put at the end."""
+    return np.concatenate([old[:, :label], column[:, None].astype(np.float32), old[:, label + 1 :]], axis=1)
+
+
+def chi_square(rng: np.random.Generator, freedom: int, count: int) -> Array:
+    """Chi-square numbers [count]; none of freedom is zero."""
+    return rng.chisquare(freedom, count) if freedom > 0 else np.zeros(count)
 
 
 def mirrored(rng: np.random.Generator, count: int) -> Array:

@@ -133,10 +133,11 @@ class NiwPosterior:
         rows = process.kernel(take(views, last), take(views, self.landmarks_.rows))
         vector = self.space_(rows @ self.landmarks_.factor.T)[0]
         label, known = int(process.labels[-1]), self.known_
-        while len(known.counts) <= label:
+        if label == len(known.counts):
             known = known.grown(self.prior_)
         taught = copy(self)
-        taught.known_, taught._draws = known.learn(vector, label), None
+        taught.known_ = known.learn(vector, label)
+        taught._draws = None if self._draws is None else self._draws.learned(taught.known_, label)
         return taught
 
     def notes(self) -> dict[str, float]:

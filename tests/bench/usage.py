@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from tests.bench.frozen import Case, case
 
 CASE = "clinc150/10/dev"
 SEEDS = (0, 1, 2)
+SAMPLES = 32
 SAID = (0, 30, 100, 300, 1000, 3000)
 STRENGTHS = (10.0, 30.0, 100.0, 300.0, 1e9)
 RESULTS = Path(__file__).parent / "results" / "usage.json"
@@ -33,7 +33,7 @@ RESULTS = Path(__file__).parent / "results" / "usage.json"
 def main() -> None:
     options = arguments()
     made = case(CASE, 0, options.data, options.cache)
-    head = assemble(HeadConfig(), made.fit(0), float("nan"), seed=0)
+    head = assemble(HeadConfig(samples=SAMPLES), made.fit(0), float("nan"), seed=0)
     found = [measured(made, head, seed, exponent) for exponent in (1.0, 0.0) for seed in SEEDS]
     RESULTS.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     for exponent in (1.0, 0.0):
@@ -61,15 +61,16 @@ def measured(made: Case, head: Head, seed: int, exponent: float) -> dict[str, An
     stream = rng.choice(len(said), max(SAID), p=weights(made.truth[said], frequency))
     groups = np.arange(made.classes)
     base = shares(groups, made.labels, np.ones(len(made.labels), np.float32))
+    latent = head.process.latent(head.process.rows(take(made.new, asked)))
+    draws, truth = head.posterior.draw(latent), made.truth[asked]
     rows: list[dict[str, Any]] = []
     for count in SAID:
         counts = heard.mean[stream[:count]].sum(axis=0)
         for strength in STRENGTHS:
             prior = IntentPrior(strength, base, tuple(map(float, counts)), tuple(groups.tolist()))
-            found = replace(head, intent_prior=prior).predict(take(made.new, asked), keep_draws=False)
-            rows.append({"said": count, "strength": strength, **scores(found.known, made.truth[asked], frequency)})
-    plain = head.predict(take(made.new, asked), keep_draws=False)
-    rows.append({"said": None, "strength": None, **scores(plain.known, made.truth[asked], frequency)})
+            found = scores(prior(draws).mean(axis=0), truth, frequency)
+            rows.append({"said": count, "strength": strength, **found})
+    rows.append({"said": None, "strength": None, **scores(draws.mean(axis=0), truth, frequency)})
     return {"seed": seed, "exponent": exponent, "rows": rows}
 
 

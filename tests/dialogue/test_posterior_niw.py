@@ -192,13 +192,30 @@ def test_teaching_is_the_closed_form_refit_in_the_same_space(label: int) -> None
     assert np.allclose(copied.draw(latent), taught.draw(latent), atol=1e-6)
 
 
-def test_the_update_of_a_large_bot_takes_milliseconds() -> None:
+@COVARIANCES
+@pytest.mark.parametrize("label", [1, 4])
+def test_draws_after_one_more_are_drawn_anew(shared: bool, label: int) -> None:
+    vectors, labels, weights = data(4, 6, 3)
+    first = prior(4, 3, shared)
+    known = first.learn_all(vectors, labels, weights)
+    draws = Draws(known, 9, 0)
+    while len(known.counts) <= label:
+        known = known.grown(prior(4, 3, shared).first())
+    known = known.learn(np.array([1.0, -1.0, 0.5]), label)
+    found, expected = draws.learned(known, label), Draws(known, 9, 0)
+    assert np.allclose(found(vectors), expected(vectors), atol=1e-6)
+    assert np.allclose(np.stack(found.roots), np.stack(expected.roots), atol=1e-12)
+
+
+@COVARIANCES
+def test_the_update_of_a_large_bot_takes_milliseconds(shared: bool) -> None:
     rng = np.random.default_rng(0)
-    known = uninformed(150, np.zeros(128), 1.0, strength=0.3, confidence=128.0, covariances=1)
+    covariances = 1 if shared else 150
+    known = uninformed(150, np.zeros(128), 1.0, strength=0.3, confidence=128.0, covariances=covariances)
     known = known.learn_all(rng.standard_normal((1500, 128)), labelled(150, 10), np.ones(1500))
     vector = rng.standard_normal(128)
     taken = []
-    for _ in range(5):
+    for _ in range(7):
         start = time.process_time()
         known.learn(vector, 7)
         taken.append(time.process_time() - start)
