@@ -7,7 +7,9 @@ Priori Probabilities"). theta ~ Dirichlet(strength b + c) with c the expected co
 without counts, or with a strength far above them, theta is b and nothing moves.
 
 Every draw of the class probabilities gets a draw of theta of its own, so what is not known of theta widens the
-interval.
+interval. The mean of the moved draws is no answer: a text says something of theta, too, and its posterior predictive,
+theta integrated out, is in proportion to p_i E[theta_i] / b_i. So the draws are shifted, as those of `conjugate.py`,
+until that is their mean.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from typing_extensions import Self
 from dialogue.posterior.kernel import FloatArray, IntArray
 
 SEED = 0
+SHIFTS = 8
+SMALLEST = np.float32(1e-30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,14 @@ class IntentPrior:
         return found / found.sum()  # type: ignore[no-any-return]
 
     def __call__(self, draws: FloatArray) -> FloatArray:
-        """Probabilities [S, B, K] of classes, moved: each draw by one of theta, a single one by its mean."""
-        moved = draws * ratios(self, len(draws))[:, None]
-        total = moved.sum(axis=2, keepdims=True)
-        # where all that is likely has no share left in a draw of theta the text speaks alone
-        return np.where(total > 0, moved / np.where(total > 0, total, 1), draws)
+        """Probabilities [S, B, K] of classes, moved: each draw by one of theta, their mean by the mean of theta."""
+        whole = normalised(draws.mean(axis=0) * ratios(self, 1))  # [B, K]
+        if len(draws) == 1:
+            return whole[None]
+        moved = normalised(draws * ratios(self, len(draws))[:, None])
+        for _ in range(SHIFTS):
+            moved = normalised(moved * (whole / np.maximum(moved.mean(axis=0), SMALLEST)))
+        return moved
 
     def grown(self) -> Self:
         """With one more class, an intent of its own: as rare as the rarest in training, and never meant so far."""
@@ -73,14 +80,21 @@ class IntentPrior:
 
 @lru_cache(maxsize=8)
 def ratios(prior: IntentPrior, samples: int) -> FloatArray:
-    """Draws [S, K] of theta / b for each class, the same for the same prior; their mean is that of the Dirichlet."""
+    """Draws [S, K] of theta / b for each class, the same for the same prior; a single one is the mean."""
     mean = prior.mean
     theta = mean[None]  # [S, I]
     if samples > 1:
         concentration = mean * (prior.strength + sum(prior.counts))
         drawn = np.random.default_rng(SEED).dirichlet(concentration, samples)
-        theta = drawn * (mean / np.maximum(drawn.mean(axis=0), 1e-300))
+        theta = np.maximum(drawn, SMALLEST)
     return (theta / np.array(prior.base))[:, list(prior.groups)].astype(np.float32)  # type: ignore[no-any-return]
+
+
+def normalised(weights: FloatArray) -> FloatArray:
+    """Weights [..., K], not all zero, as probabilities."""
+    found: FloatArray = np.maximum(weights, SMALLEST)
+    found /= found.sum(axis=-1, keepdims=True)
+    return found
 
 
 def shares(groups: IntArray, labels: IntArray, weights: FloatArray) -> tuple[float, ...]:
