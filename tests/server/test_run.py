@@ -61,6 +61,14 @@ def test_run_trains_serves_and_ends_with_sigterm(tmp_path):
     assert any(line["message"] == "Application shutdown complete." for line in lines)
 
 
+def with_server(folder, section):
+    """A small project with a section `server`."""
+    project = write_small(folder)
+    with (project / "bot.yml").open("a") as file:
+        file.write(f"server: {section}\n")
+    return project
+
+
 @pytest.mark.parametrize(
     ("section", "said"),
     [
@@ -69,14 +77,12 @@ def test_run_trains_serves_and_ends_with_sigterm(tmp_path):
     ],
 )
 def test_what_cannot_be_served_is_told_before_the_training(section, said, tmp_path):
-    project = write_small(tmp_path / "bot")
-    with (project / "bot.yml").open("a") as file:
-        file.write(f"server: {{{section}}}\n")
+    project = with_server(tmp_path / "bot", f"{{{section}}}")
     process = command("run", "-p", project, "--port", str(free_port()))
     _, log = process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
     assert said in log.decode()
-    assert not (project / ".starfold" / "models").exists()
+    assert not load_config(project).model_path.exists()
 
 
 def test_the_command_line_wins_over_bot_yml():
@@ -100,9 +106,7 @@ def test_the_command_line_wins_over_bot_yml():
     ],
 )
 def test_a_wrong_section_is_refused_with_its_place(tmp_path, section, problem):
-    project = write_small(tmp_path / "bot")
-    with (project / "bot.yml").open("a") as file:
-        file.write(f"server: {section}\n")
+    project = with_server(tmp_path / "bot", section)
     with pytest.raises(ProjectError) as refused:
         load_config(project)
     assert problem in str(refused.value)
