@@ -94,7 +94,10 @@ def schema_problems(cause: ValidationError, tree: Node, schema: type[BaseModel])
             node = find_node(tree, keys) or _bare(find_node(tree, keys[:-1]))
             got = f", got {describe(node)}" if node and found["type"] != "value_error" else ""
             where = node.where if node else place_of(tree, keys)
-            yield error(where, f"{path}: {_expected(found['msg'])}{got}{_nearest_literal(found.get('ctx', {}), node)}")
+            expected = _expected(found["msg"])
+            if found["type"] == "model_type" and (known := _known_keys(schema, keys)):
+                expected = f"expected a section with keys such as {', '.join(known[:4])}"
+            yield error(where, f"{path}: {expected}{got}{_nearest_literal(found.get('ctx', {}), node)}")
 
 
 def _expected(message: str) -> str:

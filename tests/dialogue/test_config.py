@@ -90,6 +90,10 @@ def test_parts_are_names_or_mappings(tmp_path: Path) -> None:
         ("fusion:\n  epoch: 3", "2:3: unknown key 'fusion.epoch'; did you mean 'epochs'?"),
         ("fusion: {layers: two}", "1:18: fusion.layers: should be a valid integer, got the text 'two'"),
         ("fusion: {tune: last_layer}", "got the text 'last_layer'; did you mean 'last_layers'?"),
+        (
+            "posterior: niw",
+            "1:12: posterior: expected a section with keys such as type, hessian, rank, sampler, got the text 'niw'",
+        ),
         ("posterior:\n  interval: 1.5", "2:13: posterior.interval: should be less than 1, got the number 1.5"),
         (
             "encoders: {a: onehto}",
