@@ -74,7 +74,7 @@ def test_empty_encoders_are_those_of_the_pipeline(tmp_path: Path) -> None:
         ("pipeline: [fast]", "got a list"),
         ("pipeline:", "2:10: pipeline: should be 'fast'"),
         ("pipeline: best\nfusion: {layer: 2}", "3:10: unknown key 'fusion.layer'; did you mean 'layers'?"),
-        ("pipeline: best\nfusion: none", "3:9: fusion: should be"),
+        ("pipeline: best\nfusion: none", "3:9: fusion: expected a section with keys such as "),
     ],
 )
 def test_a_wrong_name_or_section_is_told(tmp_path: Path, text: str, told: str) -> None:
