@@ -7,8 +7,6 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from enum import Enum
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from dialogue.checks import Check, State
 from dialogue.errors import StarfoldError
 
 if TYPE_CHECKING:
@@ -25,23 +24,6 @@ DISTRIBUTION = "starfold"
 SQLITE = "sqlite:///"
 NAME_WIDTH = 30
 FOR_DEVELOPERS = ("all", "dev")
-
-
-class State(str, Enum):
-    """How a check went. Only `FAILED` keeps a bot from running."""
-
-    OK = "ok"
-    NOTE = "note"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at: what, how it is, and for a failure what to do."""
-
-    name: str
-    state: State
-    detail: str
 
 
 def examine(project: Path) -> Iterator[Check]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from anyio import fail_after
 
-from dialogue.doctor import Check, State
+from dialogue.checks import Check, State
 from dialogue.errors import MissingExtraError, StarfoldError
 
 if TYPE_CHECKING:

@@ -43,7 +43,7 @@ LEARNING = (
         "dialogue.training",
     ),
     ("dialogue.assembly", "dialogue.usage"),
-    ("dialogue.brokers", "dialogue.project"),
+    ("dialogue.brokers", "dialogue.checks", "dialogue.project"),
     (
         *("dialogue.console", "dialogue.doctor", "dialogue.reach", "dialogue.scaffold", "dialogue.training.evaluate"),
         *("dialogue.e2e", "dialogue.graph", "dialogue.graph_page", "dialogue.interactive", "dialogue.story_tests"),

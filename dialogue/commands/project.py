@@ -84,8 +84,9 @@ def visualize(
 
 def doctor(project: Project = HERE) -> None:
     """Check that a bot can run here: packages, weights, store, model, and the servers it needs."""
+    from dialogue.checks import State
     from dialogue.console import console
-    from dialogue.doctor import State, examine, line
+    from dialogue.doctor import examine, line
 
     out, failed = console(), False
     for check in examine(project):

@@ -251,7 +251,7 @@ def test_init_writes_where_it_is_told(monkeypatch, tmp_path, arguments):
 
 
 def test_doctor_fails_only_when_something_needed_is_missing(monkeypatch):
-    from dialogue.doctor import Check, State
+    from dialogue.checks import Check, State
 
     advice = 'optional: pip install "starfold[postgres]"' + " and so on" * 20
     found = [Check("python", State.OK, "3.11"), Check("starfold[postgres]", State.NOTE, advice)]

@@ -7,7 +7,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from dialogue import doctor
-from dialogue.doctor import Check, State
+from dialogue.checks import Check, State
 from dialogue.errors import ModelError
 from encoders.bert_source import Package
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from dialogue.checks import State
 from dialogue.cli import app
 from dialogue.config import load_config
-from dialogue.doctor import State, project_checks
+from dialogue.doctor import project_checks
 from dialogue.errors import ProjectError
 from dialogue.project import fingerprint
 from dialogue.training.validate import validate_project

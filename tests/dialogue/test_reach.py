@@ -12,8 +12,8 @@ from dialogue.actions.base import ActionError
 from dialogue.actions.http import Endpoint, JsonServer
 from dialogue.channels.base import Introduces, SendError
 from dialogue.channels.calls import introduced
+from dialogue.checks import State
 from dialogue.config import load_config
-from dialogue.doctor import State
 from tests.dialogue.platforms import OPTIONS, channel
 from tests.dialogue.servers import FakePlatform, action_server
 from tests.dialogue.test_mail import Imap, Smtp, mailbox, serving
