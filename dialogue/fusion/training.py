@@ -30,13 +30,15 @@ LARGEST_GRADIENT = 1.0
 PER_INTENT = 2
 ENCODE_BATCH = 64
 GROUP = 32
-MOST_ANSWERS = 8
 MOST_HELD_OUT = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a fusion is trained; see `Fusion` in bot.yml for what each field means."""
+    """How a fusion is trained; see `Fusion` in bot.yml for what each field means.
+
+    `answers` is how many of a batch's stored answers are told apart, at most.
+    """
 
     epochs: int
     patience: int
@@ -44,6 +46,7 @@ class Recipe:
     learning_rate: float
     weight_decay: float
     seed: int
+    answers: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ def fit(
     for _ in range(recipe.epochs):
         fusion.train()
         for rows in batches(lessons.labels, recipe.batch_size, rng):
-            loss = contrast(fusion, lessons, rows)
+            loss = contrast(fusion, lessons, rows, recipe.answers)
             if not torch.isfinite(loss):
                 raise FloatingPointError("the fusion's loss is not finite; lower its learning_rate")
             optimiser.zero_grad()
@@ -139,14 +142,14 @@ def batches(labels: IntArray, size: int, rng: np.random.Generator) -> Iterator[I
         yield np.concatenate([chunks[i] for i in order[start : start + each]])
 
 
-def contrast(fusion: Fusion, lessons: Lessons, rows: IntArray) -> Tensor:
-    """The loss of one batch, nats."""
+def contrast(fusion: Fusion, lessons: Lessons, rows: IntArray, most: int) -> Tensor:
+    """The loss of one batch, nats, with at most so many answers."""
     z = fused(fusion, lessons.units, rows)  # [B, H]
     loss = contrastive(z, torch.from_numpy(lessons.labels[rows]))
     if lessons.answers is None:
         return loss
     wanted = lessons.answer_of[rows]
-    answers = np.sort(list(dict.fromkeys(wanted[wanted >= 0].tolist()))[:MOST_ANSWERS])  # the first are random ones
+    answers = np.sort(list(dict.fromkeys(wanted[wanted >= 0].tolist()))[:most])  # the first are random ones
     asked = np.flatnonzero(np.isin(wanted, answers))
     if len(asked) == 0:
         return loss

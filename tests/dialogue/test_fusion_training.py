@@ -145,8 +145,8 @@ def test_the_loss_of_a_batch_with_answers_is_the_sum_of_both() -> None:
     torch.manual_seed(0)
     fusion = Fusion(CONFIG).eval()
     rows = np.array([0, 1, 8, 9, 16])
-    plain = training.contrast(fusion, replace(taught, answers=None), rows)
-    both = training.contrast(fusion, taught, rows)
+    plain = training.contrast(fusion, replace(taught, answers=None), rows, 8)
+    both = training.contrast(fusion, taught, rows, 8)
     assert taught.answers is not None
     z, a = encode(fusion, taught.units.pick(rows)), encode(fusion, taught.answers)[:3]
     logits = z @ a.T / training.TEMPERATURE
@@ -161,8 +161,8 @@ def test_texts_without_a_stored_answer_are_left_out_of_its_loss() -> None:
     torch.manual_seed(0)
     fusion = Fusion(CONFIG).eval()
     rows = np.arange(6)
-    plain = training.contrast(fusion, replace(taught, answers=None), rows)
-    assert float(training.contrast(fusion, nobody, rows).detach()) == pytest.approx(float(plain.detach()))
+    plain = training.contrast(fusion, replace(taught, answers=None), rows, 8)
+    assert float(training.contrast(fusion, nobody, rows, 8).detach()) == pytest.approx(float(plain.detach()))
 
 
 def test_contrastive_loss_agrees_with_a_double_loop() -> None:
