@@ -19,7 +19,7 @@ from dialogue.fusion.member import Member, average
 from dialogue.fusion.units import Units
 from dialogue.posterior.base import Predictive
 from dialogue.posterior.head import Head, bounds
-from dialogue.posterior.kernel import FloatArray, View
+from dialogue.posterior.kernel import FloatArray, View, by_column
 from dialogue.tagging.tagger import Tagger
 from encoders.cache import FeatureCache
 from encoders.features import Utterance
@@ -81,6 +81,7 @@ class Model:
         self.meaning = meaning
         self.entities = entities
         self.tagger = tagger
+        self._taught = by_column(head.process.views)
         self._groups = meaning.groups()
         self._members = meaning.members()
         self._last = local()
@@ -101,7 +102,7 @@ class Model:
         units = self.encoders.see(utterances, None, clock)
         views = self.views_of(utterances, units, clock)
         start = time.perf_counter()
-        parts = self.head.process.kernel.by_view(views, self.head.process.views)
+        parts = self.head.process.kernel.by_view(views, self._taught)
         beliefs = []
         for first in range(0, len(texts), TOGETHER):
             some = {name: rows[first : first + TOGETHER] for name, rows in parts.items()}

@@ -66,9 +66,8 @@ def torn(mean: FloatArray) -> FloatArray:
 
 def covariance(process: Process, prior: FloatArray, rows: FloatArray) -> FloatArray:
     """Posterior covariances [N, N] of new texts: the prior's, less what their rows [N, M] with taught texts tell."""
-    k = rows[:, process.inducing].T
-    reduced, restored = process.reduce @ k, process.restore @ k
-    found: FloatArray = prior - reduced.T @ reduced + restored.T @ restored
+    reduced = process.reduced(rows)
+    found: FloatArray = prior - reduced @ reduced.T
     return found
 
 

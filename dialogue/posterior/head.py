@@ -23,7 +23,7 @@ from dialogue.posterior.unknown import Unknown, fit_unknown
 
 TINY = 1e-12
 REFIT = np.sqrt(2)
-PROCESS_ARRAYS = ("labels", "noise", "alpha", "reduce", "restore", "inducing")
+PROCESS_ARRAYS = ("labels", "noise", "alpha", "reduce", "inducing")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, vstack
+from scipy.sparse import csc_matrix, csr_matrix, vstack
 
 FloatArray: TypeAlias = NDArray[np.float32]
 IntArray: TypeAlias = NDArray[np.int64]
-View: TypeAlias = FloatArray | csr_matrix
+View: TypeAlias = FloatArray | csr_matrix | csc_matrix
 Views: TypeAlias = Mapping[str, View]
 
 BLOCK = 1024
@@ -71,11 +71,21 @@ class MultiViewKernel:
 def cosines(a: View, b: View) -> FloatArray:
     """Inner products [A, B] of rows of length one (or zero)."""
     if not isinstance(a, csr_matrix):
-        rows = len(b) if a.shape[0] > FEW else max(1, SMALL // max(1, a.size))
-        return np.concatenate([a @ b[i : i + rows].T for i in range(0, max(1, len(b)), max(1, rows))], axis=1)
-    if a.shape[0] <= FEW:
+        return inner(a, b)
+    if a.shape[0] <= FEW and not isinstance(b, csc_matrix):
         return np.asarray((b @ a.toarray().T).T, np.float32)  # no transposed copy of a large b
     return np.asarray((a @ b.T).toarray(), np.float32)
+
+
+def inner(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Inner products [A, B] of the rows of dense matrices."""
+    rows = len(b) if len(a) > FEW else max(1, SMALL // max(1, a.size))
+    return np.concatenate([a @ b[i : i + rows].T for i in range(0, max(1, len(b)), max(1, rows))], axis=1)
+
+
+def by_column(views: Views) -> dict[str, View]:
+    """Views to compare few texts with again and again: of a sparse one only the columns they have are then read."""
+    return {name: view.tocsc() if isinstance(view, csr_matrix) else view for name, view in views.items()}
 
 
 def unit(rows: View) -> View:

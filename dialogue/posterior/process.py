@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import cholesky, lapack, solve_triangular
+from scipy.linalg import cholesky, eigh, lapack, solve_triangular
 
-from dialogue.posterior.kernel import FloatArray, IntArray, MultiViewKernel, Views, count, take
+from dialogue.posterior.kernel import FloatArray, IntArray, MultiViewKernel, Views, count, inner, take
 
 FULL_VARIANCE = 2048
 INDUCING = 1024
@@ -51,9 +51,8 @@ class Process:
         noise: [N] variance of each label.
         alpha: [N, K] (K + noise)^-1 Y.
         amplitude: variance of the latent functions that fits the labels best: trace(Y^T A Y) / (N K).
-        reduce, restore: [M, M] and [R, M], what the training texts do to the prior variance as factors:
-            variance = 1 - |reduce k_M|^2 + |restore k_M|^2. Factors, since their squares cancel in float32.
-        inducing: [M] rows of `views`; all N of them in a small bot, where the variance is exact and R is 0.
+        reduce: [M, M], what the training texts do to the prior variance, as a factor: variance = 1 - |reduce k_M|^2.
+        inducing: [M] rows of `views`; all N of them in a small bot, where the variance is exact.
     """
 
     kernel: MultiViewKernel
@@ -63,7 +62,6 @@ class Process:
     alpha: FloatArray
     amplitude: float
     reduce: FloatArray
-    restore: FloatArray
     inducing: IntArray
 
     def rows(self, views: Views) -> FloatArray:
@@ -80,9 +78,11 @@ class Process:
 
     def variance(self, rows: FloatArray) -> FloatArray:
         """Latent variances [B], as a share of the prior's."""
-        k = rows[:, self.inducing].T
-        reduced, restored = ((factor @ k) ** 2 for factor in (self.reduce, self.restore))
-        return np.clip(1 - reduced.sum(axis=0) + restored.sum(axis=0), 0.0, 1.0)  # type: ignore[no-any-return]
+        return np.clip(1 - (self.reduced(rows) ** 2).sum(axis=1), 0.0, 1.0)  # type: ignore[no-any-return]
+
+    def reduced(self, rows: FloatArray) -> FloatArray:
+        """[B, M], whose inner products are what the training texts take off the prior covariances of B texts."""
+        return inner(rows[:, self.inducing], self.reduce)
 
 
 class Latent:
@@ -135,7 +135,7 @@ def fit_process(kernel: MultiViewKernel, views: Views, labels: IntArray, classes
     matrix[np.diag_indices(n)] += noise
     inverse = invert(matrix)
     alpha = inverse @ targets  # [N, K]
-    reduce, restore, inducing = variance_factors(kernel, views, noise, inverse)
+    reduce, inducing = variance_factor(kernel, views, noise, inverse)
     process = Process(
         kernel=kernel,
         views=views,
@@ -144,7 +144,6 @@ def fit_process(kernel: MultiViewKernel, views: Views, labels: IntArray, classes
         alpha=alpha,
         amplitude=float((targets * alpha).sum() / (n * classes)),
         reduce=reduce,
-        restore=restore,
         inducing=inducing,
     )
     diagonal = inverse.diagonal()
@@ -201,23 +200,24 @@ def invert(matrix: FloatArray) -> FloatArray:
     return inverse
 
 
-def variance_factors(
+def variance_factor(
     kernel: MultiViewKernel, views: Views, noise: FloatArray, inverse: FloatArray
-) -> tuple[FloatArray, FloatArray, IntArray]:
-    """`reduce`, `restore` and `inducing` of `Process`.
+) -> tuple[FloatArray, IntArray]:
+    """`reduce` and `inducing` of `Process`.
 
     Up to `FULL_VARIANCE` texts they are exact. Beyond, `INDUCING` of them stand for all, as in Titsias 2009
-    ("Variational Learning of Inducing Variables in Sparse Gaussian Processes"): K_MM^-1 is taken off the variance,
-    and (K_MM + K_MN noise^-1 K_NM)^-1 is given back.
+    ("Variational Learning of Inducing Variables in Sparse Gaussian Processes"), who takes K_MM^-1 off the variance and
+    gives (K_MM + K_MN noise^-1 K_NM)^-1 back. With K_MM = L L^T and the eigenvalues e and vectors V of
+    L^-1 K_MN noise^-1 K_NM L^-T both together are L^-T V e / (1 + e) V^T L^-1, where nothing cancels.
     """
     n = len(noise)
     if n <= FULL_VARIANCE:
-        return cholesky(inverse.astype(np.float64)).astype(np.float32), np.zeros((0, n), np.float32), np.arange(n)
+        return cholesky(inverse.astype(np.float64)).astype(np.float32), np.arange(n)
     inducing = np.linspace(0, n - 1, INDUCING).astype(np.int64)
     some = take(views, inducing)
-    across = kernel(some, views).astype(np.float64)  # [M, N]
-    within = kernel(some, some).astype(np.float64) + JITTER * np.eye(INDUCING)  # [M, M]
-    informed = within + (across / noise) @ across.T  # [M, M]
-    identity = np.eye(INDUCING)
-    reduce, restore = (solve_triangular(cholesky(m, lower=True), identity, lower=True) for m in (within, informed))
-    return reduce.astype(np.float32), restore.astype(np.float32), inducing
+    root = cholesky(kernel(some, some).astype(np.float64) + JITTER * np.eye(INDUCING), lower=True)  # [M, M]
+    across = solve_triangular(root, kernel(some, views).astype(np.float64), lower=True)  # [M, N]
+    told, directions = eigh((across / noise) @ across.T)
+    whole = solve_triangular(root, directions, lower=True, trans=1).T  # [M, M]
+    share = np.maximum(told, 0) / (1 + np.maximum(told, 0))
+    return (np.sqrt(share)[:, None] * whole).astype(np.float32), inducing

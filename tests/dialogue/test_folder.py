@@ -129,7 +129,7 @@ def empty(version):
 
 def of_tomorrow(version):
     content = json.loads((version / MANIFEST).read_text())
-    (version / MANIFEST).write_text(json.dumps({**content, "format": 2}))
+    (version / MANIFEST).write_text(json.dumps({**content, "format": 99}))
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def of_tomorrow(version):
         (unseal, r"is not a starfold model .*`starfold train` makes one"),
         (garble, r"is not a starfold model"),
         (empty, r"is not a starfold model"),
-        (of_tomorrow, r"has model format 2, this starfold reads 1; train again"),
+        (of_tomorrow, r"has model format 99, this starfold reads 2; train again"),
     ],
 )
 def test_damage_is_named_in_one_sentence(root, damage, said):

@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 
 import dialogue.posterior.kernel as kernel_module
 from dialogue.posterior.arrays import load_arrays, load_views, save_arrays, save_views
-from dialogue.posterior.kernel import MultiViewKernel, ViewKernel, cosines, count, join, take, unit
+from dialogue.posterior.kernel import MultiViewKernel, ViewKernel, by_column, cosines, count, join, take, unit
 from tests.dialogue.toys import KERNEL, labelled, noise_rows, sparse, two_views
 
 
@@ -66,6 +66,7 @@ def test_sparse_cosines_agree_with_dense_ones_for_few_and_for_many_texts(rows: i
     a, b = sparse(noise_rows(rows, 20, 0)), sparse(noise_rows(9, 20, 1))
     assert np.allclose(cosines(a, b), a.toarray() @ b.toarray().T, atol=1e-6)
     assert isinstance(cosines(a, b), np.ndarray)
+    assert np.allclose(cosines(a, by_column({"sparse": b})["sparse"]), cosines(a, b), atol=1e-6)
 
 
 def test_a_view_of_weight_zero_costs_and_counts_nothing() -> None:

@@ -102,9 +102,22 @@ def test_inducing_texts_that_are_all_distinct_texts_give_the_exact_variance(monk
     monkeypatch.setattr(process_module, "INDUCING", 30)
     sparse = fit_process(KERNEL, views, labels, 6, np.full(60, NOISE, np.float32)).process
     assert (sparse.inducing // 2).tolist() == list(range(30))
-    assert len(sparse.restore) == 30
     rows = exact.rows(two_views(labelled(6, 3), seed=0, spread=1.5))
     assert np.allclose(exact.variance(rows), sparse.variance(rows), atol=2e-3)
+
+
+def test_the_factor_of_inducing_texts_is_what_titsias_takes_off_and_gives_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_module, "FULL_VARIANCE", 10)
+    monkeypatch.setattr(process_module, "INDUCING", 20)
+    process = fitted(LABELS).process
+    some = take(process.views, process.inducing)
+    within = KERNEL(some, some).astype(np.float64) + process_module.JITTER * np.eye(20)
+    across = KERNEL(some, process.views).astype(np.float64)
+    rows = process.rows(two_views(LABELS, seed=5))
+    k = rows[:, process.inducing].T.astype(np.float64)
+    taken = (k * np.linalg.solve(within, k)).sum(axis=0)
+    given = (k * np.linalg.solve(within + across @ across.T / NOISE, k)).sum(axis=0)
+    assert np.allclose(process.variance(rows), 1 - taken + given, atol=1e-5)
 
 
 def test_too_few_inducing_texts_never_claim_more_certainty_than_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
