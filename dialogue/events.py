@@ -341,6 +341,8 @@ def _own_fields(wire: str) -> Mapping[str, bool]:
 
 
 def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, (str, float)):  # most are
+        return value
     if isinstance(value, datetime):
         return value.isoformat()
     return dict(value) if isinstance(value, Mapping) else value

@@ -234,15 +234,17 @@ class Tracker:
             self._said = event
         if isinstance(event, ev.ActiveLoop) and event.name:
             self._forms |= {event.name}
-        if isinstance(event, (ev.Restarted, ev.SessionStarted)):
+        if isinstance(event, ev.SessionStarted):
+            self._applied, self._now = None, self._first
+        elif isinstance(event, ev.Restarted):
             self._applied, self._now = None, step(self._now, event)
         elif isinstance(event, ev.ActionReverted):
             self._go_back(ev.ActionExecuted)
         elif isinstance(event, ev.UserUtteranceReverted):
             self._go_back(ev.UserUttered, ev.ActionExecuted)
         else:
-            self._now = step(self._now, event)
-            self._applied = self._follow(event)
+            before, self._now = self._now, step(self._now, event)
+            self._applied = self._follow(event, before)
 
     def _count_failures(self, event: ev.Event) -> None:
         if isinstance(event, (ev.Restarted, ev.SessionStarted)):
@@ -266,18 +268,21 @@ class Tracker:
         self._applied = place
         self._now = self._first if place is None else place.moment
 
-    def _follow(self, event: ev.Event) -> _Applied | None:
+    def _follow(self, event: ev.Event, before: Moment) -> _Applied | None:
+        place = self._applied
         if (
             isinstance(event, ev.ActionExecuted)
             and event.name in self._forms
-            and _runs_again(self._applied, event.name)
+            and _runs_again(place, event.name)
         ):
             return self._without_answer(event.name)
-        return self._chained(self._applied, event)
+        if (self._first if place is None else place.moment) is before:  # nothing was folded: it is the same step
+            return _Applied(event, self._now, place, _ran(event))
+        return self._chained(place, event)
 
     def _chained(self, place: _Applied | None, event: ev.Event) -> _Applied:
         moment = step(self._first if place is None else place.moment, event)
-        return _Applied(event, moment, place, event.name if isinstance(event, ev.ActionExecuted) else None)
+        return _Applied(event, moment, place, _ran(event))
 
     def _without_answer(self, form: str) -> _Applied | None:
         """What counts when a form runs again: its answered question leaves the slots, not the turn."""
@@ -289,6 +294,10 @@ class Tracker:
         for event in reversed(kept):
             place = self._chained(place, event)
         return None if place is None else replace(place, ran=form)
+
+
+def _ran(event: ev.Event) -> str | None:
+    return event.name if isinstance(event, ev.ActionExecuted) else None
 
 
 def _runs_again(place: _Applied | None, form: str) -> bool:

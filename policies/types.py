@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -63,7 +64,7 @@ class Entity:
     info: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: `answers` is kept once it was asked for
 class Belief:
     """What the bot thinks a message means.
 
@@ -116,7 +117,7 @@ class Belief:
         top = self.top
         return None if top is None else self._answers_of(top)[0]
 
-    @property
+    @cached_property
     def answers(self) -> tuple[Candidate, ...]:
         """Every answer, most probable first: the intents, and in place of a retrieval intent each of its answers."""
         found = [answer for intent in self.intents for answer in self._answers_of(intent)]

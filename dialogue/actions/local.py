@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import importlib.util
 import inspect
+import json
 import sys
 from collections.abc import Awaitable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from dialogue.actions.base import ActionError, ActionRejected, ActionRequest, ActionResult
 from dialogue.actions.respond import Responder
 from dialogue.actions.sdk import read_result, tracker_state
+from dialogue.domain import Domain
 
 if TYPE_CHECKING:
     from rasa_sdk import Action
@@ -35,6 +37,7 @@ class LocalActions:
 
     def __init__(self, file: Path, responder: Responder) -> None:
         self._responder = responder
+        self._told: tuple[Domain | None, str] = (None, "")  # the last request's domain and how it is told, as JSON
         self._actions: dict[str, Action] = {}
         for name, action in _actions_of(_import(file), file):
             if name in self._actions:
@@ -64,12 +67,21 @@ class LocalActions:
         dispatcher = CollectingDispatcher()
         tracker = Tracker.from_dict(tracker_state(request))
         try:
-            returned = self._actions[request.name].run(dispatcher, tracker, request.domain.as_dict())
+            returned = self._actions[request.name].run(dispatcher, tracker, self._domain(request.domain))
             if inspect.isawaitable(returned):
                 returned = _finish(_whole(returned, dispatcher))
         except ActionExecutionRejection as refusal:
             raise ActionRejected(str(refusal)) from refusal
         return read_result(request, list(returned or ()), dispatcher.messages, self._responder)
+
+    def _domain(self, domain: Domain) -> dict[str, Any]:
+        """The domain as an action server gets it; each action has its own to change."""
+        known, told = self._told
+        if known is not domain:
+            told = json.dumps(domain.as_dict())
+            self._told = (domain, told)
+        found: dict[str, Any] = json.loads(told)
+        return found
 
 
 def _import(file: Path) -> ModuleType:

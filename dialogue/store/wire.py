@@ -10,6 +10,7 @@ from dialogue.errors import StoreError
 from dialogue.message import Button, Message, Reply
 
 _LONGEST_NAME = 512
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 def check(what: str, name: str) -> str:
@@ -24,7 +25,7 @@ def check(what: str, name: str) -> str:
 def to_json(value: Any, what: str) -> str:
     """ASCII JSON: PostgreSQL's own JSON types refuse texts with a NUL. Raises `StoreError` for what is no JSON."""
     try:
-        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+        return _ENCODER.encode(value)
     except (TypeError, ValueError) as error:
         raise StoreError(f"{what} cannot be kept as JSON: {error}") from error
 
