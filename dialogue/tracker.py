@@ -270,11 +270,7 @@ class Tracker:
 
     def _follow(self, event: ev.Event, before: Moment) -> _Applied | None:
         place = self._applied
-        if (
-            isinstance(event, ev.ActionExecuted)
-            and event.name in self._forms
-            and _runs_again(place, event.name)
-        ):
+        if isinstance(event, ev.ActionExecuted) and event.name in self._forms and _runs_again(place, event.name):
             return self._without_answer(event.name)
         if (self._first if place is None else place.moment) is before:  # nothing was folded: it is the same step
             return _Applied(event, self._now, place, _ran(event))

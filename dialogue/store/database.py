@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from dialogue.errors import MissingExtraError, StoreError
+from dialogue.store.driver import Prepared, Straight, Values
 from dialogue.store.together import Together
 
 Value = TypeVar("Value")
@@ -33,6 +34,7 @@ _LIBPQ = {
 }
 _WRITES = "starfold_writes"
 _USED = "starfold_used"
+_BEGIN_WRITING = "BEGIN IMMEDIATE"
 _PING_SECONDS = 1.0  # a connection that has rested for longer is asked whether it is still there
 
 
@@ -59,7 +61,7 @@ class Database:
         self._writing = threading.Lock() if self.file is not None else contextlib.nullcontext()
         with self.errors():
             self.engine = _engine(self.url, self.file, connections)
-        self._together = Together(self.write) if self.file is not None else None
+        self._together = Together(self._transaction) if self.file is not None else None
         self._writer = self.engine.execution_options(**{_WRITES: True})
         # PostgreSQL shows a statement what is committed by then, in a transaction or not; without is two trips less.
         self._reader = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -76,15 +78,53 @@ class Database:
         with self._alone, self._writing, self.errors(), self._writer.begin() as connection:
             yield connection
 
-    def store(self, work: Callable[[sa.Connection], Value]) -> Value:
+    def rows(self, statement: Prepared, values: Values) -> list[tuple[Any, ...]]:
+        """What one statement finds, which changes nothing."""
+        with self._alone, self.errors(), self._straight(writes=False) as straight:
+            return straight.rows(statement, values)
+
+    def store(self, work: Callable[[Straight], Value]) -> Value:
         """What `work` returns, once what it wrote is committed. It may be run twice, but only one of both counts.
 
         On an SQLite file what threads store at the same time is one transaction; what fails fails alone.
         """
         if self._together is not None:
             return self._together.run(work)
-        with self.write() as connection:
-            return work(connection)
+        with self._transaction() as straight:
+            return work(straight)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[Straight]:
+        """As `write`, for prepared statements."""
+        with self._alone, self._writing, self.errors(), self._straight(writes=True) as straight:
+            yield straight
+
+    @contextlib.contextmanager
+    def _straight(self, *, writes: bool) -> Iterator[Straight]:
+        """A connection of the driver: a transaction if it writes, else every statement by itself."""
+        dialect, pooled = self.engine.dialect, self.engine.raw_connection()
+        driver: Any = pooled.driver_connection
+        try:
+            if not self.is_sqlite:
+                driver.autocommit = not writes
+            elif writes:
+                driver.execute(_BEGIN_WRITING)
+            yield Straight(dialect, driver.cursor())
+            if writes:
+                driver.commit()
+        except dialect.loaded_dbapi.Error as error:
+            self.drop_lost(pooled, error)
+            raise
+        finally:
+            if not self.is_sqlite and not writes and pooled.is_valid:
+                driver.autocommit = False
+            pooled.close()  # what was not committed is rolled back
+
+    def drop_lost(self, pooled: sa.PoolProxiedConnection, error: Exception) -> None:
+        """Give up a connection that the server has closed, and all that rest: they are likely closed, too."""
+        if self.engine.dialect.is_disconnect(error, pooled.driver_connection, None):  # type: ignore[arg-type]
+            pooled.invalidate(error)
+            self.engine.dispose()
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
@@ -94,6 +134,10 @@ class Database:
         except DBAPIError as error:
             raise StoreError(f"store {self.name}: {sentence(error.orig)}") from error
         except (SQLAlchemyError, sqlite3.Error) as error:
+            raise StoreError(f"store {self.name}: {sentence(error)}") from error
+        except Exception as error:
+            if self.is_sqlite or not isinstance(error, self.engine.dialect.loaded_dbapi.Error):
+                raise
             raise StoreError(f"store {self.name}: {sentence(error)}") from error
 
     def use_wal(self) -> None:
@@ -164,7 +208,7 @@ def _on_begin(connection: sa.Connection) -> None:
     # A transaction that reads before it writes must be the writer from its start, or it may fail half-way.
     writes = connection.get_execution_options().get(_WRITES)
     driver: Any = connection.connection.driver_connection
-    driver.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+    driver.execute(_BEGIN_WRITING if writes else "BEGIN")
 
 
 def _ping_rested(engine: sa.Engine) -> None:

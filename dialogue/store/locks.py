@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from dialogue.errors import StoreError
 from dialogue.store.database import Database, sentence
+from dialogue.store.driver import Prepared, Straight
 
 logger = logging.getLogger(__name__)
 
@@ -26,12 +26,14 @@ _LOCK_NOT_AVAILABLE = "55P03"
 # An advisory lock belongs to a database: the schema keeps two bots in one database apart.
 # The settings are made before the lock is waited for, and end with the transaction. A slow action must not cost the
 # lock where the server ends idle transactions.
-_LOCK = sa.text("""
+_LOCK = Prepared(
+    sa.text("""
     WITH settings AS MATERIALIZED (
         SELECT set_config('idle_in_transaction_session_timeout', '0', true) || set_config('lock_timeout', :wait, true)
     )
     SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '/' || :name, 0)) FROM settings
 """)
+)
 
 
 class Locks(Protocol):
@@ -93,33 +95,35 @@ class PostgresLocks:
     def hold(self, name: str) -> Iterator[None]:
         """See `Locks`."""
         with self.database.errors():
-            connection = self.database.engine.connect()
+            pooled = self.database.engine.raw_connection()
         try:
             with self.database.errors():
-                self._wait(connection, name)
+                self._wait(pooled, name)
             yield
         finally:
-            _release(connection, name)
+            self._release(pooled, name)
 
-    def _wait(self, connection: sa.Connection, name: str) -> None:
+    def _wait(self, pooled: sa.PoolProxiedConnection, name: str) -> None:
+        wanted = {"name": name, "wait": str(max(1, round(self.timeout * 1000)))}
         try:
-            connection.execute(_LOCK, {"name": name, "wait": str(max(1, round(self.timeout * 1000)))})
-        except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
+            Straight(self.database.engine.dialect, pooled.cursor()).run(_LOCK, wanted)
+        except Exception as error:
+            if getattr(error, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
                 raise _busy(name, self.timeout) from error
             raise
+
+    def _release(self, pooled: sa.PoolProxiedConnection, name: str) -> None:
+        try:
+            pooled.rollback()
+        except self.database.engine.dialect.loaded_dbapi.Error as error:
+            # The server dropped the connection, and with it the lock. What was appended is numbered, so it is in order.
+            logger.warning("the lock of %s was lost before its turn ended: %s", name, sentence(error))
+            self.database.drop_lost(pooled, error)
+        pooled.close()
 
 
 def _busy(name: str, seconds: float) -> StoreError:
     return StoreError(f"{name} is busy: waited {seconds:g} s for another turn of it to end")
-
-
-def _release(connection: sa.Connection, name: str) -> None:
-    try:
-        connection.close()
-    except DBAPIError as error:
-        # The server dropped the connection, and with it the lock. What was appended is numbered, so it is in order.
-        logger.warning("the lock of %s was lost before its turn ended: %s", name, sentence(error.orig))
 
 
 def _try_lock(path: Path) -> BinaryIO | None:

@@ -10,26 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
 from dialogue.events import Event
 from dialogue.message import Message, Reply
 from dialogue.store import migrations, schema
 from dialogue.store.base import Answered, ConflictError, StoreError
 from dialogue.store.database import Database
+from dialogue.store.driver import Prepared, Straight
 from dialogue.store.locks import FileLocks, Locks, PostgresLocks
 from dialogue.store.wire import check, plain_reply, read_reply, to_json
 
 _NAMED = schema.conversations.c.name == sa.bindparam("conversation")
 _LATER = schema.events.c.sequence > sa.bindparam("after")
-# Made once: to put a statement together takes longer than to run it.
-_EVENTS = (
+_EVENTS = Prepared(
     sa.select(schema.events.c.sequence, schema.events.c.data)
     .join(schema.conversations)
     .where(_NAMED, _LATER)
     .order_by(schema.events.c.sequence)
 )
-_LOOK = (
+_LOOK = Prepared(
     sa.select(schema.messages.c.replies, schema.events.c.sequence, schema.events.c.data)
     .select_from(schema.conversations)
     .outerjoin(
@@ -45,18 +44,20 @@ _LOOK = (
     .where(_NAMED)
     .order_by(schema.events.c.sequence)
 )
-_INSERT_EVENTS = sa.insert(schema.events)
-_CLAIM = sa.select(schema.conversations.c.id, schema.conversations.c.sequence).where(_NAMED).with_for_update()
+_INSERT_EVENTS = Prepared(sa.insert(schema.events))
+_CLAIM = Prepared(sa.select(schema.conversations.c.id, schema.conversations.c.sequence).where(_NAMED).with_for_update())
 # Whoever else inserts it at the same time is waited for, and wins.
-_BEGIN = sa.text(
-    "INSERT INTO conversations (name, sequence, updated) VALUES (:conversation, 0, 0) ON CONFLICT (name) DO NOTHING"
+_BEGIN = Prepared(
+    sa.text(
+        "INSERT INTO conversations (name, sequence, updated) VALUES (:conversation, 0, 0) ON CONFLICT (name) DO NOTHING"
+    )
 )
-_GO_ON = (
+_GO_ON = Prepared(
     sa.update(schema.conversations)
     .where(schema.conversations.c.id == sa.bindparam("key"))
     .values(sequence=sa.bindparam("last"), updated=sa.bindparam("time"))
 )
-_INSERT_ANSWER = sa.insert(schema.messages)
+_INSERT_ANSWER = Prepared(sa.insert(schema.messages))
 _UPGRADE_LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '/starfold schema', 0))")
 
 
@@ -92,8 +93,7 @@ class SqlTrackerStore:
     def events(self, conversation: str, *, after: int = 0) -> list[Event]:
         """See `TrackerStore`."""
         check("conversation", conversation)
-        with self._database.read() as connection:
-            rows = connection.execute(_EVENTS, {"conversation": conversation, "after": after}).all()
+        rows = self._database.rows(_EVENTS, {"conversation": conversation, "after": after})
         return [_read_event(conversation, sequence, data) for sequence, data in rows]
 
     def append(
@@ -108,16 +108,16 @@ class SqlTrackerStore:
         check("conversation", conversation)
         wire = [to_json(event.as_dict(), f"event {event.wire!r}") for event in events]
 
-        def stored(connection: sa.Connection) -> int:
-            key, last = _claimed(connection, conversation)
+        def stored(straight: Straight) -> int:
+            key, last = _claimed(straight, conversation)
             if expected_sequence is not None and expected_sequence != last:
                 raise ConflictError(
                     f"conversation {conversation!r} went on meanwhile: its last event is number {last}, "
                     f"expected {expected_sequence}"
                 )
-            _insert_events(connection, key, last, events, wire)
+            _insert_events(straight, key, last, events, wire)
             if answered is not None:
-                _insert_answer(connection, key, last + 1, last + len(events), answered)
+                _insert_answer(straight, key, last + 1, last + len(events), answered)
             return last + len(events)
 
         return self._database.store(stored)
@@ -139,10 +139,9 @@ class SqlTrackerStore:
             "message": check("message id", message.id),
             "after": after,
         }
-        with self._database.read() as connection:
-            rows = connection.execute(_LOOK, wanted).all()
-        if rows and rows[0].replies is not None:
-            return tuple(read_reply(reply) for reply in json.loads(rows[0].replies)), []
+        rows = self._database.rows(_LOOK, wanted)
+        if rows and rows[0][0] is not None:
+            return tuple(read_reply(reply) for reply in json.loads(rows[0][0])), []
         # A conversation without such events is one row all the same.
         found = [(sequence, data) for _, sequence, data in rows if sequence is not None]
         return None, [_read_event(conversation, sequence, data) for sequence, data in found]
@@ -212,27 +211,28 @@ class SqlTrackerStore:
             self._database.use_wal()
 
 
-def _claimed(connection: sa.Connection, conversation: str) -> tuple[int, int]:
+def _claimed(straight: Straight, conversation: str) -> tuple[int, int]:
     """Key and last sequence of a conversation, its row locked until the transaction ends."""
     wanted = {"conversation": conversation}
-    row = connection.execute(_CLAIM, wanted).one_or_none()
-    if row is None:
-        connection.execute(_BEGIN, wanted)
-        row = connection.execute(_CLAIM, wanted).one()
-    return row.id, row.sequence
+    rows = straight.rows(_CLAIM, wanted)
+    if not rows:
+        straight.run(_BEGIN, wanted)
+        rows = straight.rows(_CLAIM, wanted)
+    ((key, last),) = rows
+    return key, last
 
 
-def _insert_events(connection: sa.Connection, key: int, last: int, new: Sequence[Event], wire: Sequence[str]) -> None:
+def _insert_events(straight: Straight, key: int, last: int, new: Sequence[Event], wire: Sequence[str]) -> None:
     rows = [
         {"conversation_id": key, "sequence": number, "type": event.wire, "time": event.timestamp, "data": data}
         for number, (event, data) in enumerate(zip(new, wire, strict=True), last + 1)
     ]
     if rows:
-        connection.execute(_INSERT_EVENTS, rows)
-        connection.execute(_GO_ON, {"key": key, "last": rows[-1]["sequence"], "time": rows[-1]["time"]})
+        straight.run_each(_INSERT_EVENTS, rows)
+        straight.run(_GO_ON, {"key": key, "last": rows[-1]["sequence"], "time": rows[-1]["time"]})
 
 
-def _insert_answer(connection: sa.Connection, key: int, first: int, last: int, answered: Answered) -> None:
+def _insert_answer(straight: Straight, key: int, first: int, last: int, answered: Answered) -> None:
     message = answered.message
     row = {
         "conversation_id": key,
@@ -244,8 +244,8 @@ def _insert_answer(connection: sa.Connection, key: int, first: int, last: int, a
         "milliseconds": to_json(dict(answered.milliseconds), "milliseconds"),
     }
     try:
-        connection.execute(_INSERT_ANSWER, row)
-    except IntegrityError as error:
+        straight.run(_INSERT_ANSWER, row)
+    except straight.refused as error:
         raise ConflictError(f"message {message.id!r} from {message.channel!r} was answered already") from error
 
 

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar, cast
 
-import sqlalchemy as sa
+from dialogue.store.driver import Straight
 
 Value = TypeVar("Value")
-Work = Callable[[sa.Connection], Any]
+Work = Callable[[Straight], Any]
+Write = Callable[[], AbstractContextManager[Straight]]
 
 
 class _Wanted:
@@ -26,11 +27,11 @@ class _Wanted:
         self.value: Any = None
         self.error: Exception | None = None
 
-    def run(self, write: Callable[[], AbstractContextManager[sa.Connection]]) -> None:
+    def run(self, write: Write) -> None:
         """In a transaction of its own."""
         try:
-            with write() as connection:
-                self.value = self.work(connection)
+            with write() as straight:
+                self.value = self.work(straight)
         except Exception as error:  # whoever waits for it raises it
             self.error = error
         self.done = True
@@ -43,13 +44,13 @@ class Together:
         write: opens a transaction, which is committed when its block ends well.
     """
 
-    def __init__(self, write: Callable[[], AbstractContextManager[sa.Connection]]) -> None:
+    def __init__(self, write: Write) -> None:
         self._write = write
         self._waiting: list[_Wanted] = []
         self._gate = threading.Lock()
         self._committing = threading.Lock()
 
-    def run(self, work: Callable[[sa.Connection], Value]) -> Value:
+    def run(self, work: Callable[[Straight], Value]) -> Value:
         """What `work` returns, once it is committed. It may be run a second time, if other work failed beside it.
 
         Raises:
@@ -69,9 +70,9 @@ class Together:
         """Mine and all that waits; after a failure each by itself, so that only those fail whose fault it was."""
         batch = [mine]
         try:
-            with self._write() as connection:
+            with self._write() as straight:
                 batch = self._take(mine)
-                values = [one.work(connection) for one in batch]
+                values = [one.work(straight) for one in batch]
         except Exception as error:
             if len(batch) > 1:
                 for one in batch:

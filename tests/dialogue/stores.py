@@ -13,6 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from dialogue.store.sql import SqlTrackerStore
+
 ROOT = Path(__file__).parents[2]
 POSTGRES = os.environ.get("STARFOLD_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
 
@@ -32,6 +34,17 @@ def scratch_schema() -> Iterator[str]:
         with admin.connect() as connection:
             connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
         admin.dispose()
+
+
+def traced(store: SqlTrackerStore, statement: str) -> list[str]:
+    """Collects such statements of an SQLite store's connections as they run."""
+    found: list[str] = []
+
+    def listen(raw: Any, *_: Any) -> None:
+        raw.set_trace_callback(lambda sql: found.append(sql) if sql == statement else None)
+
+    sa.event.listen(store.database.engine, "checkout", listen)
+    return found
 
 
 def start(code: str, *arguments: str) -> subprocess.Popen[str]:

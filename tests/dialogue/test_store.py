@@ -6,14 +6,13 @@ import threading
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from dialogue.events import ActionExecuted, SlotSet, UserUttered
 from dialogue.message import Button, Message, Reply
 from dialogue.store.base import Answered, ConflictError, StoreError, TrackerStore
 from dialogue.store.sql import SqlTrackerStore
 from dialogue.tracker import Tracker
-from tests.dialogue.stores import scratch_schema
+from tests.dialogue.stores import scratch_schema, traced
 
 ODD = "nul \0, half \ud83d, whole 🙂, 中文, 'quote' \\"
 
@@ -115,8 +114,7 @@ def test_a_turn_begins_with_one_look(store):
 
 def test_threads_that_write_wait_their_turn_without_asking_sqlite(tmp_path):
     store = SqlTrackerStore(f"sqlite:///{tmp_path / 'bot.db'}")
-    begun = []
-    sa.event.listen(store.database.engine, "begin", begun.append)
+    begun = traced(store, "BEGIN IMMEDIATE")
     waiting = threading.Thread(target=lambda: store.append("bob", None, [SlotSet("x", 1)]))
     with store.database.write() as connection:
         begun.clear()

@@ -135,12 +135,12 @@ def test_killed_at_any_moment_no_acknowledged_turn_is_lost_and_none_is_half(url)
 
 KILL_ITSELF_BEFORE_THE_COMMIT = """
 import os, signal, sys
-import sqlalchemy as sa
 from dialogue.events import SlotSet
-from dialogue.store.sql import SqlTrackerStore
-store = SqlTrackerStore(sys.argv[1])
+from dialogue.store import sql
+store = sql.SqlTrackerStore(sys.argv[1])
 store.append("ann", 0, [SlotSet("x", 1)])
-sa.event.listen(sa.Engine, "commit", lambda connection: os.kill(os.getpid(), signal.SIGKILL))
+write = sql._insert_events
+sql._insert_events = lambda *given: (write(*given), os.kill(os.getpid(), signal.SIGKILL))
 with store.turn("ann"):
     store.append("ann", 1, [SlotSet("x", 2), SlotSet("x", 3)])
 """

@@ -10,6 +10,7 @@ from dialogue.events import SlotSet
 from dialogue.message import Message, Reply
 from dialogue.store.base import Answered, ConflictError, StoreError
 from dialogue.store.sql import SqlTrackerStore
+from tests.dialogue.stores import traced
 
 SOME = [SlotSet("x", 1)]
 
@@ -23,9 +24,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def commits(store):
-    found = []
-    sa.event.listen(store.database.engine, "commit", found.append)
-    return found
+    return traced(store, "COMMIT")
 
 
 def at_once(store, calls):
@@ -83,10 +82,10 @@ def test_what_fails_fails_alone(store):
 
 
 def test_a_database_that_cannot_be_written_fails_each_and_works_again(store, monkeypatch):
-    def broken(connection):
+    def broken(*_):
         raise sa.exc.OperationalError("BEGIN", {}, Exception("disk I/O error"))
 
-    sa.event.listen(store.database.engine, "begin", broken)
+    sa.event.listen(store.database.engine, "checkout", broken)
     threads, errors = [], []
 
     def append(name):
@@ -103,7 +102,7 @@ def test_a_database_that_cannot_be_written_fails_each_and_works_again(store, mon
         assert not thread.is_alive()
     assert len(errors) == 4
     assert all("disk I/O error" in error for error in errors)
-    sa.event.remove(store.database.engine, "begin", broken)
+    sa.event.remove(store.database.engine, "checkout", broken)
     assert store.append("a", 0, SOME) == 1
     assert store.conversations() == ["a"], "what failed is not stored later"
 
