@@ -84,6 +84,11 @@ class Model:
         self._taught = by_column(head.process.views)
         self._groups = meaning.groups()
         self._members = meaning.members()
+        self._answers = {
+            name: answers
+            for name, numbers in self._groups.items()
+            if (answers := [number for number in numbers if meaning.classes[number] != name])
+        }
         self._last = local()
 
     @property
@@ -181,11 +186,11 @@ class Model:
     def believe(self, predictive: Predictive, parts: Mapping[str, FloatArray]) -> list[Belief]:
         """The beliefs of B texts from their posterior predictive and their kernel rows [B, N] by view."""
         draws = predictive.draws  # [S, B, K]
-        whole = self.candidates(list(self._groups), draws @ self._members)  # of [S, B, intents]
-        responses: dict[str, list[tuple[Candidate, ...]]] = {}
-        for name, numbers in self._groups.items():
-            if answers := [number for number in numbers if self.meaning.classes[number] != name]:
-                responses[name] = self.answers(draws[:, :, answers], answers)
+        whole, *several = self.candidates(
+            [list(self._groups), *([self.meaning.classes[n] for n in numbers] for numbers in self._answers.values())],
+            [draws @ self._members, *(shares(draws[:, :, numbers]) for numbers in self._answers.values())],
+        )
+        responses = dict(zip(self._answers, several, strict=True))
         top = predictive.known.argmax(axis=1)
         return [
             Belief(
@@ -199,20 +204,20 @@ class Model:
             for b, intents in enumerate(whole)
         ]
 
-    def answers(self, draws: FloatArray, numbers: Sequence[int]) -> list[tuple[Candidate, ...]]:
-        """For each text the answers of one retrieval intent, from draws [S, B, A] of their probabilities."""
-        draws = draws + SMALLEST  # where none of them is likely at all, none is preferred
-        share = draws / draws.sum(axis=2, keepdims=True)
-        return self.candidates([self.meaning.classes[n] for n in numbers], share)
+    def candidates(
+        self, names: Sequence[Sequence[str]], draws: Sequence[FloatArray]
+    ) -> list[list[tuple[Candidate, ...]]]:
+        """Of each of several sets, for each text its hypotheses, the most probable first.
 
-    def candidates(self, names: Sequence[str], draws: FloatArray) -> list[tuple[Candidate, ...]]:
-        """For each text hypotheses from draws [S, B, N] of their probabilities, the most probable first."""
-        lower, upper = bounds(draws, self.head.config.interval)
-        mean = draws.mean(axis=0)
-        order = np.argsort(-mean, axis=1, kind="stable")
-        ranked = (np.take_along_axis(x, order, axis=1).tolist() for x in (mean, lower, upper))
-        named = ([names[n] for n in row] for row in order.tolist())
-        return [tuple(map(Candidate, *row)) for row in zip(named, *ranked, strict=True)]
+        Args:
+            names: of the N hypotheses of each set.
+            draws: [S, B, N] of their probabilities, of each set.
+        """
+        together = np.concatenate(draws, axis=2)
+        numbers = together.mean(axis=0), *bounds(together, self.head.config.interval)
+        ends = np.cumsum([len(some) for some in names])[:-1]
+        parts = zip(*(np.split(x, ends, axis=1) for x in numbers), strict=True)
+        return [ranked(some, *part) for some, part in zip(names, parts, strict=True)]
 
     def save(self, folder: Path) -> None:
         """Write model.json, encoders/, members/, head/ and, where there is one, tagger/ into an empty folder."""
@@ -259,6 +264,21 @@ class Model:
             tables,
             Tagger.load(folder / "tagger") if tags else None,
         )
+
+
+def shares(draws: FloatArray) -> FloatArray:
+    """Draws [S, B, A] of probabilities as shares of their sums; where none is likely at all, none is preferred."""
+    draws = draws + SMALLEST
+    draws /= draws.sum(axis=2, keepdims=True)
+    return draws
+
+
+def ranked(names: Sequence[str], mean: FloatArray, lower: FloatArray, upper: FloatArray) -> list[tuple[Candidate, ...]]:
+    """For each of B texts its hypotheses, the most probable first, from means and bounds [B, N]."""
+    order = np.argsort(-mean, axis=1, kind="stable")
+    sorted_ = (np.take_along_axis(x, order, axis=1).tolist() for x in (mean, lower, upper))
+    named = ([names[n] for n in row] for row in order.tolist())
+    return [tuple(map(Candidate, *row)) for row in zip(named, *sorted_, strict=True)]
 
 
 def sentences(units: Units) -> dict[str, View]:

@@ -27,7 +27,7 @@ FILE = "conjugate.safetensors"
 SPREAD = 2.75  # measured by refits: tests/bench/README.md, coverage
 MUTE = 0.9  # beyond, the examples explain less than a tenth of what is a text's own
 SHIFTS = 8
-SMALLEST = 1e-12
+SMALLEST, LARGEST = np.float32(1e-12), np.float32(1 - 1e-7)
 CALIBRATION_TEXTS = 2000
 
 
@@ -96,16 +96,29 @@ def spread(mean: FloatArray, deviation: FloatArray, z: FloatArray) -> FloatArray
     """
     if len(z) == 1:
         return mean[None].astype(np.float32)
-    odds = np.exp(deviation[None, :, None] * z[:, None, :])  # [S, B, K]
+    odds = np.exp(deviation[:, None, None] * z)  # [B, S, K], so that sums are products of matrices
+    mean, deviation = mean[:, :, None] + SMALLEST, deviation[:, None, None]
     # far below the rest a logit gains the mean of exp(noise), exp(deviation^2 / 2): the first guess takes it off
-    weight = (mean + SMALLEST) * np.exp(-0.5 * deviation[:, None] ** 2 * (1 - mean))  # [B, K]
+    weight = mean * np.exp(-0.5 * deviation**2 * (1 - mean))  # [B, K, 1]
     for _ in range(SHIFTS):
-        total = np.einsum("sbk,bk->sb", odds, weight)
-        found = weight * np.einsum("sbk,sb->bk", odds, 1 / total) / np.float32(len(z))
-        weight *= (mean + SMALLEST) / found
+        found = odds.transpose(0, 2, 1) @ (1 / (odds @ weight))
+        weight = mean * np.float32(len(z)) / found
+    odds /= odds @ weight
+    odds *= weight.transpose(0, 2, 1)
+    return odds.transpose(1, 0, 2)  # type: ignore[no-any-return]
+
+
+def spread_one(p: FloatArray, deviation: FloatArray, z: FloatArray) -> FloatArray:
+    """`spread` of one probability against all else, p [B] with normal draws z [S]: [S, B]."""
+    p, deviation = np.clip(p, SMALLEST, LARGEST)[:, None], deviation[:, None]
+    odds = np.exp(deviation * z)  # [B, S]
+    target = p / (1 - p)
+    weight = target * np.exp(-0.5 * deviation**2 * (1 - 2 * p))
+    for _ in range(SHIFTS):
+        rest = (1 / (1 + weight * odds)).mean(axis=1, keepdims=True)
+        weight *= target * rest / np.maximum(1 - rest, SMALLEST)
     odds *= weight
-    odds /= odds.sum(axis=2, keepdims=True)
-    return odds  # type: ignore[no-any-return]
+    return (odds / (1 + odds)).T  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=8)

@@ -273,4 +273,4 @@ def quantile(ordered: FloatArray, share: float) -> FloatArray:
 
 def entropy(p: FloatArray) -> FloatArray:
     """-sum p log p over the last axis, nats; the probabilities need not sum to 1."""
-    return -(p * np.log(p + TINY)).sum(axis=-1)  # type: ignore[no-any-return]
+    return -np.einsum("...k,...k->...", p, np.log(p + TINY))  # type: ignore[no-any-return]

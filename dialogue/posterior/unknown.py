@@ -20,7 +20,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, logit, ndtri
 
-from dialogue.posterior.conjugate import spread
+from dialogue.posterior.conjugate import spread_one
 from dialogue.posterior.kernel import FloatArray, IntArray
 from dialogue.posterior.process import Fit, Latent
 
@@ -54,8 +54,7 @@ class Unknown:
             return p[None]
         highest = np.maximum(latent.mean.max(axis=1), 0)
         deviation = np.float32(STRAY) * highest * np.sqrt(latent.variance)  # [B]
-        z = quantiles(len(known))
-        draws = spread(np.stack([1 - p, p], axis=1), deviation, np.stack([np.zeros_like(z), z], axis=1))[:, :, 1]
+        draws = spread_one(p, deviation, quantiles(len(known)))
         found: FloatArray = np.take_along_axis(draws, len(known) - 1 - ranks(known), axis=0)
         return found
 
@@ -84,13 +83,19 @@ def ranks(known: FloatArray) -> IntArray:
     samples = len(known)
     z = quantiles(samples)
     best = np.take_along_axis(known, known.mean(axis=0).argmax(axis=1)[None, :, None], axis=2)[:, :, 0]  # [S, B]
-    noise = z[np.random.default_rng(samples).permutation(samples)]
-    return ranked(TOGETHER * z[ranked(best)] + np.sqrt(1 - TOGETHER**2) * noise[:, None])
+    return ranked(TOGETHER * z[ranked(best)] + np.sqrt(1 - TOGETHER**2) * shuffled_quantiles(samples)[:, None])
+
+
+@lru_cache(maxsize=8)
+def shuffled_quantiles(samples: int) -> FloatArray:
+    """`quantiles` in an order of no meaning, always the same."""
+    return quantiles(samples)[np.random.default_rng(samples).permutation(samples)]
 
 
 def ranked(values: FloatArray) -> IntArray:
     """The place of each value in its column [S, B], from 0 on."""
-    found: IntArray = values.argsort(axis=0, kind="stable").argsort(axis=0)
+    found = np.empty(values.shape, np.int64)
+    np.put_along_axis(found, values.argsort(axis=0, kind="stable"), np.arange(len(values))[:, None], axis=0)
     return found
 
 

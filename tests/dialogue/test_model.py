@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialogue.entities import EntityTables
-from dialogue.model import Meaning, Model
+from dialogue.model import Meaning, Model, shares
 from dialogue.posterior.family import PosteriorName
 from dialogue.training.corpus import Corpus
 from dialogue.training.trainer import train_model
@@ -91,10 +92,9 @@ def test_an_intent_with_answers_is_as_likely_as_its_answers_together(model: Mode
     assert model.parse("dog or cat").responses["faq"][0].name == "faq/dogs"
 
 
-def test_answers_of_an_impossible_intent_are_still_probabilities(model: Model) -> None:
+def test_answers_of_an_impossible_intent_are_still_probabilities() -> None:
     for draws in (np.zeros((5, 1, 2), np.float32), np.full((5, 1, 2), 1e-36, np.float32)):
-        (found,) = model.answers(draws, [0, 1])
-        assert [candidate.mean for candidate in found] == pytest.approx([0.5, 0.5])
+        assert shares(draws) == pytest.approx(0.5)
 
 
 def test_a_stored_answer_ranks_first(model: Model) -> None:
@@ -114,7 +114,7 @@ def test_a_model_comes_back_from_disk_with_the_same_beliefs(model: Model, tmp_pa
     model.save(tmp_path)
     again = Model.load(tmp_path)
     for text in ODD:  # single precision, added in another order where arrays lie otherwise in memory
-        assert numbers(again.parse(text)) == pytest.approx(numbers(model.parse(text)), abs=1e-5)
+        assert numbers(again.parse(text)) == pytest.approx(numbers(model.parse(text)), abs=1e-4)
     assert again.parse("a pizza").entities == model.parse("a pizza").entities != ()
     assert again.meaning == model.meaning
 
@@ -254,8 +254,10 @@ def test_classes_are_grouped_by_intent() -> None:
 
 def test_candidates_have_the_interval_of_the_head(model: Model) -> None:
     draws = np.linspace(0, 1, 101, dtype=np.float32)
-    ((better, found),) = model.candidates(["x", "y"], np.stack([draws, 0.5 + draws / 2], axis=1)[:, None])
+    few = np.stack([draws, 0.5 + draws / 2], axis=1)[:, None]
+    ((better, found),), ((alone,),) = model.candidates([["x", "y"], ["z"]], [few, few[:, :, :1]])
     assert (better.name, found.name) == ("y", "x")
+    assert alone == replace(found, name="z")
     assert (found.mean, found.lower, found.upper) == pytest.approx(
         (0.5, 0.015306, 0.984694), abs=1e-4
     )  # 19 to 1 in the draws, to the root of two

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.special import logit
 from torch.quasirandom import SobolEngine
 
-from dialogue.posterior.conjugate import SPREAD, ConjugatePosterior, gaussian_draws, levelled, spread
+from dialogue.posterior.conjugate import SPREAD, ConjugatePosterior, gaussian_draws, levelled, spread, spread_one
 from dialogue.posterior.kernel import take
 from dialogue.posterior.link import DEFAULT_POWER, Link
 from dialogue.posterior.process import fit_process
@@ -43,6 +43,15 @@ def test_any_distribution_is_kept_as_the_mean(classes: int, deviation: float, sh
     draws = spread(mean, np.full(3, deviation, np.float32), gaussian_draws(128, classes, seed))
     assert np.isfinite(draws).all()
     assert np.abs(draws.mean(axis=0) - mean).max() < 0.06
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0, 1, width=32), st.floats(0, 3, width=32))
+def test_one_probability_is_spread_as_one_of_two_classes(p: float, deviation: float) -> None:
+    z = gaussian_draws(128, 1, 0)[:, 0]
+    p_, deviation_ = np.array([p, 0.5], np.float32), np.full(2, deviation, np.float32)
+    both = spread(np.stack([1 - p_, p_], axis=1), deviation_, np.stack([np.zeros_like(z), z], axis=1))
+    assert np.allclose(spread_one(p_, deviation_, z), both[:, :, 1], atol=1e-4)
 
 
 def test_draws_differ_in_log_odds_by_the_deviation_whatever_the_mean_says() -> None:
