@@ -271,6 +271,7 @@ class Bot:
         with watch("store"):
             answered = Answered(message, turned.replies, watch.read())
             self._store.append(message.sender, tracker.length, turned.events, answered=answered)
+            self._memory.went_on(turned.tracker, turned.events)
         return TurnResult(message, turned.replies, turned.decision, belief, turned.events, watch.read())
 
     def _believe(self, text: str, watch: Watch) -> Belief:

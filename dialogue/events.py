@@ -34,7 +34,7 @@ class Event:
     def as_dict(self) -> dict[str, Any]:
         """The wire form, ready for JSON."""
         shown = {"event": self.wire, "timestamp": self.timestamp, "metadata": dict(self.metadata)}
-        return shown | {name: _plain(getattr(self, name)) for name in _own_fields(self.wire)}
+        return shown | {name: _plain(getattr(self, name)) for name in own_fields(self.wire)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -52,7 +52,7 @@ class Event:
         values: dict[str, Any] = {"metadata": _checked(found, "metadata", data.get("metadata") or EMPTY)}
         if data.get("timestamp") is not None:
             values["timestamp"] = float(_checked(found, "timestamp", data["timestamp"]))
-        for name, required in _own_fields(wire).items():
+        for name, required in own_fields(wire).items():
             if name in data:
                 values[name] = _checked(found, name, data[name])
             elif required:
@@ -331,7 +331,7 @@ _SHARED = frozenset(("timestamp", "metadata"))
 
 
 @cache
-def _own_fields(wire: str) -> Mapping[str, bool]:
+def own_fields(wire: str) -> Mapping[str, bool]:
     """Names of the fields beyond those of every event, and whether each is required."""
     return {
         item.name: item.default is MISSING and item.default_factory is MISSING

@@ -7,6 +7,7 @@ import gc
 from dialogue.training.memory import M_ARENA_MAX, glibc
 
 ARENAS = 2
+YOUNG = 20_000  # objects; a turn makes some thousands, nearly none of them in cycles
 
 
 def few_arenas() -> None:
@@ -27,3 +28,4 @@ def settle() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(YOUNG, *gc.get_threshold()[1:])

@@ -6,20 +6,22 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dialogue.events import Event
-from dialogue.message import Message, Reply
+from dialogue.events import Event, own_fields
+from dialogue.message import EMPTY, Message, Reply
 from dialogue.store.base import TrackerStore
 from dialogue.tracker import Tracker
 
 MOST = 256  # conversations
 MOST_EVENTS = 10_000  # some 40 MB
+_ATOMS = frozenset((str, float, int, bool, type(None)))
 
 
 class Recent:
     """Gives the tracker of a conversation as the store has it, and reads only what it has not read before.
 
-    What it remembers was read from the store, never what a turn made in memory. It is taken up again only if the event
-    it ends with still stands in its place: another process may have gone on with the conversation, or begun it anew.
+    What it remembers was read from the store, or was stored and would be read as it is. It is taken up again only if
+    the event it ends with still stands in its place: another process may have gone on with the conversation, or begun
+    it anew.
 
     Args:
         store: keeps the conversations.
@@ -50,6 +52,11 @@ class Recent:
         replies, events = self._store.look(message.sender, message, after=_before(known))
         return (None, self._keep(message.sender, known, events)) if replies is None else (replies, None)
 
+    def went_on(self, tracker: Tracker, events: Sequence[Event]) -> None:
+        """Remember a conversation as a turn left it, once its events are stored: then nobody needs to read them."""
+        if all(map(read_as_it_is, events)):
+            self._remember(tracker)
+
     def _recall(self, conversation: str) -> Tracker | None:
         with self._lock:
             return self._known.get(conversation)
@@ -63,13 +70,16 @@ class Recent:
             found = known.apply(events[1:])
         else:  # it is not the conversation it was
             found = Tracker(conversation, self._slots).apply(self._store.events(conversation))
+        self._remember(found)
+        return found
+
+    def _remember(self, tracker: Tracker) -> None:
         with self._lock:
-            self._forget(conversation)
-            self._known[conversation] = found
-            self._events += found.length
+            self._forget(tracker.conversation)
+            self._known[tracker.conversation] = tracker
+            self._events += tracker.length
             while len(self._known) > 1 and (len(self._known) > self._most or self._events > self._most_events):
                 self._forget(next(iter(self._known)))
-        return found
 
     def _forget(self, conversation: str) -> None:
         gone = self._known.pop(conversation, None)
@@ -79,3 +89,15 @@ class Recent:
 def _before(known: Tracker | None) -> int:
     """The number after which to read, so that the last known event comes first."""
     return 0 if known is None else max(0, known.length - 1)
+
+
+def read_as_it_is(event: Event) -> bool:
+    """Whether the event is the same once it was JSON: an action's tuple would be a list, a number as key a string."""
+    return _is_json(event.metadata) and all(_is_json(getattr(event, name)) for name in own_fields(event.wire))
+
+
+def _is_json(value: Any) -> bool:
+    kind = type(value)
+    if kind is dict:
+        return all(type(key) is str and _is_json(one) for key, one in value.items())
+    return kind in _ATOMS or (kind is list and all(map(_is_json, value))) or value is EMPTY

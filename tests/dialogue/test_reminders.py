@@ -1,5 +1,6 @@
 """Reminders that come due, and conversations that a bot remembers."""
 
+import json
 from dataclasses import replace
 from datetime import datetime, timezone
 
@@ -274,3 +275,18 @@ def test_a_reply_of_a_reminder_is_stored_with_its_turn():
     Talk(bot).say("boom")
     (turn,) = bot.due(START + 61)
     assert bot._store.look("ada", turn.message) == (turn.replies, [])
+
+
+@pytest.mark.parametrize(("value", "reads"), [("Oslo", 1), ([{"a": [1, None]}], 1), (("Oslo",), 2), ({1: "Oslo"}, 2)])
+def test_what_a_turn_made_is_not_read_again_unless_json_makes_another_thing_of_it(value, reads, monkeypatch):
+    store = SqlTrackerStore("sqlite://")
+    recent = Recent(store, {"city": None})
+    turn = [ev.SlotSet(name="city", value=value), ev.ActionExecuted(name="action_listen")]
+    store.append("ann", 0, turn)
+    recent.went_on(Tracker("ann", {"city": None}).apply(turn), turn)
+    read = []
+    events = store.events
+    monkeypatch.setattr(store, "events", lambda *given, **more: read.extend(found := events(*given, **more)) or found)
+    assert recent.tracker("ann").slots["city"] == json.loads(json.dumps(value))
+    assert len(read) == reads
+    store.close()
