@@ -74,6 +74,11 @@ def start(service: str) -> Callable[[], None]:
     return stop
 
 
+def on() -> bool:
+    """Whether anything is traced."""
+    return _tracer is not None
+
+
 def span(name: str, attributes: Mapping[str, Attribute] | None = None) -> AbstractContextManager[Any]:
     """A span for the length of a block, within the one that is open; it notes the type of what the block raises."""
     return _NOTHING if _tracer is None else _open(name, attributes=attributes)

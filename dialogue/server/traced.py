@@ -15,7 +15,7 @@ class Traced:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or not tracing.on():
             await self._app(scope, receive, send)
             return
         with tracing.request(scope["method"], scope["headers"]) as span:

@@ -40,6 +40,20 @@ def test_a_message_is_answered_with_what_was_believed_and_decided(client):
     assert answer["repeated"] is False
 
 
+@pytest.mark.parametrize(
+    "body", ['{"text": "greet", "id": "m"}', "{", "", '{"text": 1}', '{"text": "\\ud800"}', '{"txt": "greet"}', "null"]
+)
+def test_a_message_is_read_alike_the_short_way_and_fastapi_s(client, body):
+    short, long = (
+        client.post("/api/conversations/ann/messages", content=body, headers={**DEVELOPER, "Content-Type": kind})
+        for kind in ("application/json", "application/json; charset=utf-8")
+    )
+    assert short.status_code == long.status_code == (200 if "greet" in body and "txt" not in body else 422)
+    told, again = short.json(), long.json()
+    assert told.keys() == again.keys()
+    assert told == again or (told["replies"], again["repeated"]) == (again["replies"], True)
+
+
 def test_the_same_message_is_answered_once(client):
     first, again = say(client, "greet", id="m1"), say(client, "greet", id="m1")
     assert again["replies"] == first["replies"]
