@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar, TypeAlias
 
@@ -19,6 +20,7 @@ from encoders.features import Features, Utterance, word_mask
 from encoders.storage import read_json, write_json
 
 FILE = "onehot.json"
+MOST_SPELLED = 10_000  # forms that are remembered with their columns, some 10 MB
 Entries: TypeAlias = dict[int, float]  # column -> value of one row
 
 
@@ -47,13 +49,17 @@ class Terms:
         """Term -> inverse document frequency, in column order."""
         return {term: idf for term, (_, idf) in self.columns.items()}
 
-    def hot(self, terms: Iterable[str], shift: int) -> Entries:
-        """A 1 in the column of every known term."""
-        return {self.columns[term][0] + shift: 1.0 for term in terms if term in self.columns}
+    def known(self, terms: Iterable[str]) -> list[str]:
+        """Those that have a column."""
+        return [term for term in terms if term in self.columns]
 
-    def tfidf(self, terms: Iterable[str], shift: int) -> Entries:
-        """(1 + ln tf) * idf of every known term, L2-normalised."""
-        counts = Counter(term for term in terms if term in self.columns)
+    def hot(self, known: Iterable[str], shift: int) -> list[int]:
+        """The columns of known terms, in order, each once."""
+        return sorted({self.columns[term][0] + shift for term in known})
+
+    def tfidf(self, known: Iterable[str], shift: int) -> Entries:
+        """(1 + ln tf) * idf of known terms, L2-normalised."""
+        counts = Counter(known)
         raw = {self.columns[term]: 1 + math.log(count) for term, count in counts.items()}
         length = math.sqrt(sum((idf * tf) ** 2 for (_, idf), tf in raw.items()))
         return {column + shift: idf * tf / length for (column, idf), tf in raw.items()}
@@ -90,6 +96,7 @@ class OneHotEncoder:
         self.forms_: Terms | None = None
         self.phrases_: Terms | None = None
         self.pieces_: Terms | None = None
+        self._spelled: dict[str, tuple[list[int], list[str]]] = {}
 
     @property
     def dim(self) -> int:
@@ -114,21 +121,25 @@ class OneHotEncoder:
         self.forms_ = Terms.count(texts, total, least)
         self.phrases_ = Terms.count(map(self._phrases, texts), total, least)
         self.pieces_ = Terms.count(map(self._pieces, texts), total, least)
+        self._spelled = {}
         return self
 
     def encode(self, utterances: Sequence[Utterance]) -> Features:
         """Words as CSR [B * T, D], sentences as CSR [B, S]."""
-        forms, phrases, pieces = self._terms()
+        _, phrases, pieces = self._terms()
         mask = word_mask(tuple(utterances))
-        words: list[Entries] = [{} for _ in range(mask.size)]
+        words: list[Entries] = []
         sentences: list[Entries] = []
-        for b, utterance in enumerate(utterances):
+        for utterance in utterances:
             text = self._forms(utterance)
-            for t, form in enumerate(text):
-                words[b * mask.shape[1] + t] = forms.hot([form], 0) | pieces.hot(self._pieces([form]), len(forms))
-            halves = phrases.tfidf(self._phrases(text), 0), pieces.tfidf(self._pieces(text), len(phrases))
+            spelled = [self._spell(form) for form in text]
+            words += [dict.fromkeys(columns, 1.0) for columns, _ in spelled] + [{}] * (mask.shape[1] - len(text))
+            halves = (
+                phrases.tfidf(phrases.known(self._phrases(text)), 0),
+                pieces.tfidf([piece for _, known in spelled for piece in known], len(phrases)),
+            )
             scale = 1 / math.sqrt(max(1, sum(map(bool, halves))))
-            sentences.append({column: value * scale for half in halves for column, value in half.items()})
+            sentences.append({column: value * scale for half in halves for column, value in sorted(half.items())})
         return Features(_csr(words, self.dim), mask, _csr(sentences, len(phrases) + len(pieces)))
 
     def save(self, folder: Path) -> None:
@@ -159,6 +170,18 @@ class OneHotEncoder:
         normal = [unicodedata.normalize("NFKC", token.text) for token in utterance.tokens]
         return [form.lower() for form in normal] if self.lowercase else normal
 
+    def _spell(self, form: str) -> tuple[list[int], list[str]]:
+        """The columns of a word, and its character n-grams that have one: what people say are mostly the same words."""
+        found = self._spelled.get(form)
+        if found is None:
+            forms, _, pieces = self._terms()
+            known = pieces.known(self._pieces([form]))
+            found = forms.hot(forms.known([form]), 0) + pieces.hot(known, len(forms)), known
+            if len(self._spelled) >= MOST_SPELLED:
+                self._spelled.clear()
+            self._spelled[form] = found
+        return found
+
     def _phrases(self, forms: Sequence[str]) -> Iterator[str]:
         """Word n-grams."""
         for n in range(1, self.word_ngrams + 1):
@@ -176,8 +199,8 @@ class OneHotEncoder:
 
 
 def _csr(rows: Sequence[Entries], width: int) -> csr_matrix:
-    """Sparse [len(rows), width], columns in order within a row."""
+    """Sparse [len(rows), width] of rows whose columns are in order."""
     starts = np.cumsum([0, *map(len, rows)], dtype=np.int32)
-    columns = np.fromiter((column for row in rows for column in sorted(row)), np.int32, int(starts[-1]))
-    values = np.fromiter((row[column] for row in rows for column in sorted(row)), np.float32, int(starts[-1]))
+    columns = np.fromiter(chain.from_iterable(rows), np.int32, int(starts[-1]))
+    values = np.fromiter(chain.from_iterable(map(dict.values, rows)), np.float32, int(starts[-1]))
     return csr_matrix((values, columns, starts), shape=(len(rows), width))

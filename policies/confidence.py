@@ -161,7 +161,7 @@ class ConfidencePolicy(Untrained):
         told = _told(belief, top)
         if belief.unknown > self.unknown:
             return self._doubt(Kind.REPHRASE, f"{told}: probably none of the intents", top, offered)
-        others = [answer.mean for answer in belief.answers if answer.name != top.name]
+        others = [answer.mean for answer in belief.best(2) if answer.name != top.name]
         tied = bool(others) and top.mean - others[0] < self.margin
         if top.mean >= threshold and not tied:
             return Pass(f"{told}: reaches the threshold of {threshold:.2f}")
@@ -184,7 +184,7 @@ _SAID = {
 
 def contenders(belief: Belief, most: int) -> tuple[Candidate, ...]:
     """The answers a question may offer: the best, and up to `most` that are at least a quarter as probable."""
-    answers = belief.answers[:most]
+    answers = belief.best(most)
     return tuple(answer for answer in answers if answer.mean >= max(answers[0].mean / 4, 0.02))
 
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -64,7 +63,7 @@ class Entity:
     info: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True)  # without slots: `answers` is kept once it was asked for
+@dataclass(frozen=True, slots=True)
 class Belief:
     """What the bot thinks a message means.
 
@@ -117,11 +116,14 @@ class Belief:
         top = self.top
         return None if top is None else self._answers_of(top)[0]
 
-    @cached_property
-    def answers(self) -> tuple[Candidate, ...]:
-        """Every answer, most probable first: the intents, and in place of a retrieval intent each of its answers."""
-        found = [answer for intent in self.intents for answer in self._answers_of(intent)]
-        return tuple(sorted(found, key=lambda answer: -answer.mean))
+    def best(self, most: int) -> tuple[Candidate, ...]:
+        """The most probable answers: the intents, and in place of a retrieval intent each of its answers."""
+        found: list[Candidate] = []
+        for intent in self.intents:
+            if len(found) == most and found[-1].mean >= intent.mean:
+                break
+            found = sorted([*found, *self._answers_of(intent)], key=lambda answer: -answer.mean)[:most]
+        return tuple(found)
 
     def _answers_of(self, intent: Candidate) -> tuple[Candidate, ...]:
         responses = self.responses.get(intent.name, ())

@@ -34,6 +34,28 @@ def test_sure_torn_flat_and_unknown(means, kind, options):
     assert judge(*means, **options) is kind
 
 
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.data())
+def test_the_best_answers_are_those_of_all_in_order(weights, data):
+    total = sum(weights) + 1
+    intents = [point(f"i{n}", w / total) for n, w in enumerate(sorted(weights, reverse=True))]
+    asked = data.draw(st.sets(st.sampled_from([intent.name for intent in intents])))
+    shares = (0.6, 0.3, 0.1)
+    responses = {name: tuple(point(f"{name}/{n}", share) for n, share in enumerate(shares)) for name in asked}
+    found = Belief(tuple(intents), 1 / total, 0.0, 0.0, responses)
+    every = [
+        (f"{one.name}/{n}", one.mean * share)
+        for one in intents
+        for n, share in (enumerate(shares) if one.name in asked else [("", 1.0)])
+    ]
+    every = [(name.removesuffix("/"), mean) for name, mean in sorted(every, key=lambda pair: -pair[1])]
+    for most in (1, 3, len(every)):
+        assert [(answer.name, answer.mean) for answer in found.best(most)] == every[:most]
+
+
+def point(name, mean):
+    return Candidate(name, mean, mean, mean)
+
+
 def test_a_doubt_names_numbers_and_candidates():
     doubt = ConfidencePolicy().judge(belief(("book", 0.48), ("cancel", 0.46), ("faq", 0.01)), HERE)
     assert [candidate.name for candidate in doubt.candidates] == ["book", "cancel"]
