@@ -261,6 +261,12 @@ class Config(Section):
         return [self._project / path for path in self.data]
 
     @property
+    def taught_path(self) -> Path:
+        """Where taught examples go: the first of `data`, or a Rasa project's folder where single files are found."""
+        first = self.data_paths[0]
+        return self._project if self._rows and not first.is_dir() else first
+
+    @property
     def model_path(self) -> Path:
         """Folder of the trained model."""
         return self._project / self.model

@@ -254,8 +254,8 @@ def teach(project: Path, text: str, intent: str) -> None:
     refuse_contradiction(read_data(config.data_paths), text, intent)
     fresh = manifest.fingerprint == fingerprint(config)
     taught = model.teach(text, intent)
-    append_example(config.data_paths[0], text, intent)
-    renewed = Manifest(fingerprint(config) if fresh else manifest.fingerprint, manifest.facts)
+    append_example(config.taught_path, text, intent)
+    renewed = Manifest(fingerprint(load_config(project)) if fresh else manifest.fingerprint, manifest.facts)
     write_version(config.model_path, renewed, lambda place: write(place, taught, policies, domain))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from dialogue.errors import ProjectError, StarfoldError, Where, error
@@ -35,8 +36,13 @@ def write_starter(target: Path, *, package: Path = PACKAGE) -> tuple[Path, ...]:
     return tuple(files)
 
 
-def write_translation(rasa: Path, target: Path) -> Path:
+def write_translation(rasa: Path, target: Path, places: Sequence[Path] = ()) -> Path:
     """Write a bot.yml into `target` that says what a Rasa project says. The project's data stay where they are.
+
+    Args:
+        rasa: folder of the project.
+        target: folder of the bot.yml.
+        places: files and folders of training data and domain; by default what is found in the project.
 
     Raises:
         ProjectError: if `rasa` is no Rasa project or its files are wrong, or `target` has a bot.yml already.
@@ -44,13 +50,14 @@ def write_translation(rasa: Path, target: Path) -> Path:
     from dialogue.rasa.project import CONFIG, is_rasa_project, translate
     from dialogue.rasa.write import bot_yml
 
-    if not is_rasa_project(rasa):
-        message = f"no Rasa project: expected {CONFIG}, and beside it a folder data, domain.yml or a folder domain"
+    if not (is_rasa_project(rasa) or (places and (rasa / CONFIG).is_file())):
+        message = f"no Rasa project: expected {CONFIG}, and with it a domain and YAML files with nlu, stories or rules"
         raise ProjectError([error(Where(str(rasa)), message)])
     file = target / "bot.yml"
     _refuse_to_overwrite({file: rasa}, target)
     report = Report()
-    translation = translate(rasa, report, fill=False)
+    named = [way_to(place, rasa).rstrip("/") or os.curdir for place in places]
+    translation = translate(rasa, report, fill=False, places=named or None)
     report.raise_errors()
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(bot_yml(translation, way_to(rasa, target)), encoding="utf-8")

@@ -16,6 +16,7 @@ from dialogue.errors import StarfoldError
 HERE = Path()
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 PIPE_CLOSED = 141  # 128 + SIGPIPE
+PLACES = ("--data", "--domain")  # options that most commands of Rasa have
 
 
 class Guarded(TyperGroup):
@@ -38,6 +39,12 @@ class Guarded(TyperGroup):
             if error.filename is None:
                 raise
             raise _failure(f"{error.filename}: {error.strerror}", StarfoldError.exit_code) from error
+        except Exception as error:  # the class for an option that is not there is none of typer's public ones
+            option = getattr(error, "option_name", None)
+            if option not in PLACES:
+                raise
+            told = f"all commands read the same data; `starfold init --from-rasa DIR {option} PATH` names them"
+            raise typer.BadParameter(told, getattr(error, "ctx", None), param_hint=option) from error
         return result
 
 

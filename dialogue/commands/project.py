@@ -20,14 +20,25 @@ def init(
             metavar="DIR", help="Only write a bot.yml that says what this Rasa project says, beside its files."
         ),
     ] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, metavar="PATH", help="With --from-rasa: its training data; may be repeated."),
+    ] = None,
+    domain: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, metavar="PATH", help="With --from-rasa: its domain; may be repeated."),
+    ] = None,
 ) -> None:
     """Write the example bot (bot.yml and data/) into a folder. Overwrites nothing."""
     from dialogue.scaffold import write_starter, write_translation
 
     target = project if folder == HERE else folder
+    places = [*(data or ()), *(domain or ())]
+    if places and from_rasa is None:
+        raise typer.BadParameter("is for a Rasa project, with --from-rasa", param_hint="--data" if data else "--domain")
     if from_rasa is not None:
         target = from_rasa if target == HERE else target
-        written = f"wrote {write_translation(from_rasa, target)}"
+        written = f"wrote {write_translation(from_rasa, target, places)}"
     else:
         written = f"wrote {len(write_starter(target))} files"
     typer.echo(f"{written}; now: starfold chat" + ("" if target == HERE else f" --project {target}"))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dialogue.errors import ProjectError, suggestion
 from dialogue.rasa.credentials import Credentials, read_credentials
 from dialogue.rasa.endpoints import Endpoints, read_endpoints
+from dialogue.rasa.files import data_places, rows_of_files
 from dialogue.rasa.found import Row, listing, scalar, table
 from dialogue.rasa.pipeline import read_pipeline
 from dialogue.rasa.policies import read_policies
@@ -18,8 +20,6 @@ from dialogue.training.yaml import read_yaml
 
 BOT = "bot.yml"
 CONFIG, ENDPOINTS, CREDENTIALS = "config.yml", "endpoints.yml", "credentials.yml"
-DOMAINS = ("domain.yml", "domain.yaml", "domain", "domains")
-DATA = "data"
 KEYS = ("recipe", "assistant_id", "language", "pipeline", "policies", "importers", "spaces", "version")
 PLACEHOLDER = "placeholder_default"  # what `rasa init` writes for a name
 LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]+)*")
@@ -40,14 +40,8 @@ class Translation:
 
 
 def is_rasa_project(project: Path) -> bool:
-    """Whether there is a config.yml, and training data where Rasa looks for it by default."""
+    """Whether there is a config.yml, and training data or a domain."""
     return (project / CONFIG).is_file() and bool(data_places(project))
-
-
-def data_places(project: Path) -> list[str]:
-    """Rasa's default places of training data and domain. The folder comes first: taught examples are written there."""
-    domain = next((name for name in DOMAINS if (project / name).exists()), None)
-    return [name for name in (DATA, domain) if name is not None and (project / name).exists()]
 
 
 def rows_of(project: Path) -> tuple[Row, ...]:
@@ -60,7 +54,7 @@ def rows_of(project: Path) -> tuple[Row, ...]:
         return ()
 
 
-def translate(project: Path, report: Report, *, fill: bool = True) -> Translation:
+def translate(project: Path, report: Report, *, fill: bool = True, places: Sequence[str] | None = None) -> Translation:
     """Read config.yml, endpoints.yml and credentials.yml.
 
     Args:
@@ -68,6 +62,7 @@ def translate(project: Path, report: Report, *, fill: bool = True) -> Translatio
         report: gets what is wrong with them.
         fill: whether `${NAME}` in endpoints.yml and credentials.yml is replaced by the environment's value, or left for
             bot.yml to name.
+        places: files and folders of training data and domain, seen from the project; by default what is found.
 
     Raises:
         ProjectError: if one of the first two is no YAML at all.
@@ -79,7 +74,9 @@ def translate(project: Path, report: Report, *, fill: bool = True) -> Translatio
         ends = read_endpoints(substitute(endpoints, report) if fill else endpoints, report)
     if (project / CREDENTIALS).is_file():
         channels = _channels(project / CREDENTIALS, fill)
-    return _joined(config, data_places(project), ends, channels, report)
+    found = data_places(project) if places is None else list(places)
+    files = rows_of_files(project, found) if places is None else ()
+    return _joined(config, found, files, ends, channels, report)
 
 
 def _channels(credentials: Path, fill: bool) -> Credentials:
@@ -90,10 +87,12 @@ def _channels(credentials: Path, fill: bool) -> Credentials:
         return Credentials([Row(one.where, CREDENTIALS, "", one.message, True) for one in unreadable.problems])
 
 
-def _joined(config: Table, places: list[str], ends: Endpoints, channels: Credentials, report: Report) -> Translation:
+def _joined(
+    config: Table, places: list[str], files: Iterable[Row], ends: Endpoints, channels: Credentials, report: Report
+) -> Translation:
     from dialogue.config import default_encoders
 
-    rows = list(_other_keys(config))
+    rows = [*files, *_other_keys(config)]
     language = _language(config, rows, report)
     pipeline = read_pipeline(_section(config, "pipeline"), report)
     policies, policy_rows = read_policies(_section(config, "policies"), pipeline.gate, report)

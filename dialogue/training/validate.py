@@ -12,7 +12,7 @@ from dialogue.config import Config, read_config
 from dialogue.domain import AUTOMATIC_SLOTS, DEFAULT_ACTIONS, DEFAULT_INTENTS, Domain
 from dialogue.errors import Problem, ProjectError, Where, error, in_order, suggestion, warning
 from dialogue.plugins import check_parts
-from dialogue.rasa.project import DOMAINS
+from dialogue.rasa.files import DOMAINS
 from dialogue.training.conflicts import check_stories
 from dialogue.training.consistency import check_examples, check_retrieval
 from dialogue.training.data import TrainingData, collect_data
@@ -87,7 +87,7 @@ def _unknown_names(data: TrainingData) -> Iterator[Problem]:
 def _intents(config: Config, data: TrainingData) -> Iterator[Problem]:
     if not data.domain.intents:
         lost = config.rows and not any(path.name in DOMAINS for path in config.data_paths)
-        why = f": there is no {' nor '.join(DOMAINS)} beside config.yml" if lost else ""
+        why = f": there is no {' nor '.join(DOMAINS)} beside config.yml, nor a file with intents" if lost else ""
         yield error(config.where("data"), f"the training data declares no intents{why}")
     taught = {example.intent.partition("/")[0] for example in data.examples} | set(DEFAULT_INTENTS)
     for name, intent in data.domain.intents.items():

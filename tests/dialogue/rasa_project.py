@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import dialogue.rasa.project
 from dialogue.config import Config, load_config
 from dialogue.errors import ProjectError
-from dialogue.rasa.found import Row
+from dialogue.rasa.found import Row, scalar, table
+from dialogue.rasa.project import Translation, translate
+from dialogue.training.nodes import Entry, Report
 from dialogue.training.validate import validate_project
 
 DOMAIN = """\
@@ -101,3 +105,17 @@ def complaints(folder: Path, config: str = CONFIG, **files: str) -> list[str]:
     with pytest.raises(ProjectError) as raised:
         load(folder, config, **files)
     return [str(problem).removeprefix(f"{folder}/") for problem in raised.value.problems]
+
+
+def cheapen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives every Rasa project one cheap encoder and no fusion, and takes its action server away."""
+
+    def made_cheap(project: Path, report: Report) -> Translation:
+        translation = translate(project, report)
+        top = translation.tree.where
+        entries = {key: entry for key, entry in translation.tree.entries.items() if key != "actions"}
+        entries["encoders"] = Entry(top, table(top, {"words": scalar(top, "onehot")}))
+        entries["fusion"] = Entry(top, table(top, {"tune": "none"}))
+        return replace(translation, tree=replace(translation.tree, entries=entries))
+
+    monkeypatch.setattr(dialogue.rasa.project, "translate", made_cheap)

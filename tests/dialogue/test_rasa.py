@@ -25,12 +25,12 @@ def test_the_domain_may_be_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_project_without_a_domain_is_told_so(tmp_path: Path) -> None:
-    write(tmp_path, mydomain__all=DOMAIN)
+    write(tmp_path, models__domain=DOMAIN)
     told = (
         "config.yml:1:1: the training data declares no intents: there is no domain.yml nor domain.yaml nor domain nor"
     )
     assert any(line.startswith(told) for line in warnings(tmp_path)), warnings(tmp_path)
-    (tmp_path / "mydomain").rename(tmp_path / "domains")
+    (tmp_path / "models").rename(tmp_path / "domains")
     assert not any(problem.is_error for problem in validate_project(tmp_path))
 
 

@@ -7,24 +7,20 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import dialogue.rasa.project
 from dialogue.config import load_config
 from dialogue.message import Message
 from dialogue.project import open_bot, teach
-from dialogue.rasa.found import scalar, table
-from dialogue.rasa.project import Translation, translate
 from dialogue.training.data import read_data
-from dialogue.training.nodes import Entry, Report
 from dialogue.training.validate import validate_project
 from policies.catalog import build
 from policies.chain import Chain
 from tests.dialogue.desk import Talk, make_bot
+from tests.dialogue.rasa_project import cheapen
 
 BOTS = os.environ.get("STARFOLD_RASA_BOTS")
 NAMES = (
@@ -53,17 +49,8 @@ def project(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every project with one cheap encoder and no fusion, and without the action server, which does not run here."""
-
-    def made_cheap(project: Path, report: Report) -> Translation:
-        translation = translate(project, report)
-        top = translation.tree.where
-        entries = {key: entry for key, entry in translation.tree.entries.items() if key != "actions"}
-        entries["encoders"] = Entry(top, table(top, {"words": scalar(top, "onehot")}))
-        entries["fusion"] = Entry(top, table(top, {"tune": "none"}))
-        return replace(translation, tree=replace(translation.tree, entries=entries))
-
-    monkeypatch.setattr(dialogue.rasa.project, "translate", made_cheap)
+    """Without the action server, which does not run here, and trained in no time."""
+    cheapen(monkeypatch)
 
 
 def test_there_is_nothing_wrong_with_it(project: Path) -> None:

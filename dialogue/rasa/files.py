@@ -1,0 +1,82 @@
+"""Where a Rasa project keeps its training data and its domain: at Rasa's default places, or wherever they are.
+
+`rasa train --data . --domain bot/` leaves no trace in a project, so files elsewhere are told by their top-level keys.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from dialogue.errors import Where
+from dialogue.rasa.found import Row
+
+DATA = "data"
+DOMAINS = ("domain.yml", "domain.yaml", "domain", "domains")
+SUFFIXES = (".yml", ".yaml")
+# Files of another kind, and folders in which copies, results and other people's files are.
+OTHERS = re.compile(r"\.|test_|(bot|config|endpoints|credentials)\.ya?ml$")
+FOLDERS = re.compile(r"\.|(tests?|models|results|node_modules|site-packages|__pycache__|build|dist)$")
+VIRTUAL = "pyvenv.cfg"  # what every virtual environment has
+TRAINING = re.compile(rb"^(nlu|stories)\s*:|^rules\s*:[\s\S]*?\brule\s*:", re.MULTILINE)
+# Other programs have such keys, too, so some count only by what stands under them.
+DOMAIN = re.compile(
+    rb"^(intents|entities|session_config|e2e_actions)\s*:|^actions\s*:\s*-|^responses\s*:[\s\S]*?^\s+utter_"
+    rb"|^slots\s*:[\s\S]*?^\s+mappings\s*:|^forms\s*:[\s\S]*?^\s+required_slots\s*:",
+    re.MULTILINE,
+)
+
+
+def data_places(project: Path) -> list[str]:
+    """Files and folders of training data and domain, as `data:` of bot.yml names them.
+
+    The data come first: taught examples are written there.
+    """
+    data = _training_data(project)
+    domain = next((name for name in DOMAINS if (project / name).exists()), None)
+    return [*data, domain] if domain is not None else [*data, *_domain(project, data)]
+
+
+def rows_of_files(project: Path, places: list[str]) -> Iterator[Row]:
+    """A row for each file that is at none of Rasa's default places."""
+    for place in places:
+        if place != DATA and place not in DOMAINS:
+            yield Row(Where(str(project / place)), place, "data", "found by its keys")
+
+
+def _training_data(project: Path) -> list[str]:
+    """The folder `data` if there are any in it, else what is found; the folder again if there is nothing else."""
+    folder = [DATA] if (project / DATA).exists() else []
+    if folder and next(_found(project / DATA, TRAINING), None) is not None:
+        return folder
+    return _named(project, TRAINING) or folder
+
+
+def _domain(project: Path, data: list[str]) -> list[str]:
+    """The files of a domain at no default place. One within the folder of the data is read with them."""
+    found = _named(project, DOMAIN)
+    return [] if DATA in data and any(name.startswith(f"{DATA}/") for name in found) else found
+
+
+def _named(project: Path, sign: re.Pattern[bytes]) -> list[str]:
+    """The files that show a sign, as seen from the project's folder, in alphabetical order."""
+    return sorted(file.relative_to(project).as_posix() for file in _found(project, sign))
+
+
+def _found(folder: Path, sign: re.Pattern[bytes]) -> Iterator[Path]:
+    """The YAML files in and under a folder that show a sign."""
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [one for one in folders if not FOLDERS.match(one) and not Path(parent, one, VIRTUAL).exists()]
+        for file in (Path(parent, name) for name in files if name.endswith(SUFFIXES) and not OTHERS.match(name)):
+            if sign.search(_text(file)):
+                yield file
+
+
+def _text(file: Path) -> bytes:
+    """What a file holds, without a byte order mark; nothing if it cannot be read."""
+    try:
+        return file.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    except OSError:
+        return b""
