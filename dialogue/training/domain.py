@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dialogue.domain import ActionSpec, Domain, EntitySpec, Form, IntentSpec
 from dialogue.errors import Where
@@ -31,6 +31,13 @@ from dialogue.training.slots import read_slots
 from dialogue.training.types import Draft, ReferenceKind
 
 T = TypeVar("T")
+SETTINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "session_expiration_time": "session_expiration_minutes",
+        "carry_over_slots_to_new_session": "carry_over_slots",
+        "store_entities_as_slots": "store_entities_as_slots",
+    }
+)
 INTENT_KEYS = ("description", "use_entities", "ignore_entities", "is_retrieval_intent", "triggers")
 FORM_KEYS = ("required_slots", "ignored_intents")
 FORM_SHAPE = f"required_slots is a list, and each slot has its own mappings; {MIGRATE}"
@@ -101,7 +108,7 @@ def _form_fields(name: str, entry: Entry, draft: Draft) -> Mapping[str, Node]:
     what = f"form {name!r}"
     written = {key: inner.value for key, inner in read_entries(entry.value, what, draft.report).items()}
     slots = written.get("required_slots")
-    mapped = [key for key, node in written.items() if key not in FORM_KEYS and isinstance(node, Listing)]
+    mapped = [key for key, node in written.items() if key not in FORM_KEYS and _are_mappings(node)]
     if isinstance(slots, Table) or (mapped and slots is None):
         place = slots.where if slots is not None else entry.where
         draft.report.error(place, f"{what}: slots with mappings under them, as Rasa 2 had it; {FORM_SHAPE}")
@@ -109,6 +116,11 @@ def _form_fields(name: str, entry: Entry, draft: Draft) -> Mapping[str, Node]:
     if isinstance(entry.value, Table) and slots is None:
         draft.report.error(entry.where, f"{what} has no required_slots")
     return read_fields(entry.value, what, FORM_KEYS, draft.report) if written else {}
+
+
+def _are_mappings(node: Node) -> bool:
+    """Whether it is a list of mappings, as stood under each slot of a form."""
+    return isinstance(node, Listing) and any(isinstance(item, Table) for item in node.items)
 
 
 def read_e2e_actions(section: Node, draft: Draft) -> None:
@@ -125,16 +137,17 @@ def read_session_config(section: Node, draft: Draft) -> None:
         minutes = read_number(expiry, "session_expiration_time", draft.report, default=60.0)
         if minutes < 0:
             draft.report.error(expiry.where, f"session_expiration_time: expected minutes, 0 or more, got {minutes:g}")
-        draft.settings["session_expiration_minutes"] = minutes
-    if "carry_over_slots_to_new_session" in fields:
-        draft.settings["carry_over_slots"] = _flag(fields, "carry_over_slots_to_new_session", draft)
+        _set("session_expiration_time", minutes, expiry, draft)
+    if carries := fields.get("carry_over_slots_to_new_session"):
+        carried = _flag(fields, "carry_over_slots_to_new_session", draft)
+        _set("carry_over_slots_to_new_session", carried, carries, draft)
 
 
 def read_domain_config(section: Node, draft: Draft) -> None:
     """`config:` whether an entity fills the slot of its name."""
     fields = read_fields(section, "config", ("store_entities_as_slots",), draft.report, strict=False)
-    if fields:
-        draft.settings["store_entities_as_slots"] = _flag(fields, "store_entities_as_slots", draft)
+    for key, node in fields.items():
+        _set(key, _flag(fields, key, draft), node, draft)
 
 
 SECTIONS: Mapping[str, Callable[[Node, Draft], None]] = MappingProxyType(
@@ -163,7 +176,7 @@ def build_domain(draft: Draft) -> Domain:
         forms=MappingProxyType(dict(draft.forms)),
         retrieval=MappingProxyType(_retrieval(draft)),
         e2e_actions=tuple(dict.fromkeys(draft.e2e_actions)),
-        **draft.settings,
+        **{key: value for key, (value, _) in draft.settings.items()},
     )
 
 
@@ -189,6 +202,13 @@ def _declare(known: dict[str, T], name: str, spec: T, where: Where, kind: str, d
         draft.report.warning(where, f"{kind} {name!r} is declared twice; first in {first}, which is kept")
     else:
         known[name] = spec
+
+
+def _set(key: str, value: Any, node: Node, draft: Draft) -> None:
+    """Note a setting; of two that differ the first."""
+    first, place = draft.settings.setdefault(SETTINGS[key], (value, node.where))
+    if first != value:
+        draft.report.warning(node.where, f"{key} is set twice; first in {place}, which is kept")
 
 
 def _options(node: Node | None, what: str, known: tuple[str, ...], draft: Draft) -> Mapping[str, Node]:

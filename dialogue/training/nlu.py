@@ -14,6 +14,7 @@ from dialogue.training.nodes import (
     Listing,
     Node,
     Scalar,
+    Table,
     describe,
     is_empty,
     plain,
@@ -103,6 +104,8 @@ def _texts(examples: Node, draft: Draft) -> Iterator[tuple[Where, str, Any]]:
         for item in examples.items:
             yield from _listed(item, draft)
     elif isinstance(examples, Scalar) and isinstance(examples.value, str):
+        if examples.style == ">":
+            draft.report.warning(examples.where, "examples: `>` joins the lines to one example; write `|`")
         for where, line in examples.lines():
             yield from _dashed(where, line, draft)
     elif not is_empty(examples):
@@ -130,7 +133,8 @@ def _listed(item: Node, draft: Draft) -> Iterator[tuple[Where, str, Any]]:
     single = isinstance(item, Scalar)
     fields = {"text": item} if single else read_fields(item, "an example", ("text", "metadata"), draft.report)
     if "text" not in fields:
-        draft.report.error(item.where, "an example: the key text is missing")
+        if isinstance(item, Table):
+            draft.report.error(item.where, "an example: the key text is missing")
         return
     text = read_text(fields["text"], "an example", draft.report)
     if text is not None:

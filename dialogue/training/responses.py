@@ -8,6 +8,7 @@ from typing import Any
 
 from dialogue.domain import ResponseCondition, ResponseVariation
 from dialogue.training.nodes import (
+    Listing,
     Node,
     Scalar,
     Table,
@@ -34,12 +35,12 @@ def read_responses(section: Node, draft: Draft) -> None:
         what = f"response {name!r}"
         items = read_items(entry.value, what, draft.report)
         variations = tuple(_read_variation(item, what, draft) for item in items)
-        if not items:
+        if not items and (isinstance(entry.value, Listing) or is_empty(entry.value)):
             draft.report.error(entry.where, f"{what} has no variations")
-        elif name in draft.responses:
+        elif items and name in draft.responses:
             first = draft.responses[name][0].where
             draft.report.warning(entry.where, f"{what} is written twice; first in {first}, which is kept")
-        else:
+        elif items:
             draft.responses[name] = variations
 
 
@@ -77,7 +78,7 @@ def _read_words(node: Node, what: str, draft: Draft) -> str | None:
 def _read_button(node: Node, draft: Draft) -> Mapping[str, Any]:
     """`title` is required; `payload` and whatever a channel understands may stand beside it."""
     entries = read_entries(node, "a button", draft.report)
-    if "title" not in entries:
+    if isinstance(node, Table) and "title" not in entries:
         draft.report.error(node.where, "a button: the key title is missing")
     for key in ("title", "payload"):
         if key in entries:

@@ -67,7 +67,8 @@ def _read_slot(name: str, entry: Entry, draft: Draft) -> Slot | None:
     if "auto_fill" in fields:
         draft.report.error(fields["auto_fill"].where, f"{what}: auto_fill {FORMER['auto_fill']}")
     if "type" not in fields:
-        draft.report.error(entry.where, f"{what} has no type; expected one of {', '.join(SLOT_TYPES)}")
+        if isinstance(entry.value, Table) or is_empty(entry.value):
+            draft.report.error(entry.where, f"{what} has no type; expected one of {', '.join(SLOT_TYPES)}")
         return None
     kind = read_text(fields["type"], "type", draft.report)
     if kind is None:
@@ -106,6 +107,8 @@ def _type_of(kind: str) -> str:
 def _fields(node: Node, what: str, draft: Draft) -> Mapping[str, Node]:
     """The keys of a slot. A class of the project's own may have more; it is not loaded, and they are passed over."""
     written = read_entries(node, what, draft.report)
+    if not written:
+        return {}
     kind = plain(written["type"].value) if "type" in written else None
     if isinstance(kind, str) and "." in _type_of(kind):
         message = f"{what}: class {kind} is not loaded; values are kept as they come, and stories see them so"
@@ -166,7 +169,7 @@ def _read_mapping(node: Node, slot: str, draft: Draft) -> SlotMapping:
     fields = read_fields(node, what, MAPPING_KEYS, draft.report, strict=False)
     kind = read_text(fields["type"], "type", draft.report) if "type" in fields else None
     kind = "custom" if kind == CONTROLLED else kind
-    if "type" not in fields:
+    if isinstance(node, Table) and "type" not in fields:
         draft.report.error(node.where, f"{what} has no type; expected one of {', '.join(MAPPING_TYPES)}")
     elif kind is not None and kind not in MAPPING_TYPES:
         draft.report.error(fields["type"].where, f"{what}: unknown type {kind!r}{suggestion(kind, MAPPING_TYPES)}")
@@ -204,8 +207,9 @@ def _intents(node: Node | None, draft: Draft) -> tuple[str, ...]:
 def _read_condition(node: Node, draft: Draft) -> MappingCondition:
     what = "a condition of a slot mapping"
     fields = read_fields(node, what, ("active_loop", "requested_slot"), draft.report)
-    if "active_loop" not in fields:
-        draft.report.error(node.where, f"{what}: the key active_loop is missing; expected a form, or null for none")
+    if isinstance(node, Table) and "active_loop" not in fields:
+        message = f"{what}: the key active_loop is missing; read as null: it holds while no form is active"
+        draft.report.warning(node.where, message)
     names = {
         key: read_text(fields[key], key, draft.report) if key in fields and not is_empty(fields[key]) else None
         for key in ("active_loop", "requested_slot")

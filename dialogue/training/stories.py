@@ -12,10 +12,10 @@ from typing import Any
 from dialogue.errors import Where
 from dialogue.training.annotations import read_annotated
 from dialogue.training.nodes import (
+    Listing,
     Node,
     Scalar,
     Table,
-    describe,
     is_empty,
     plain,
     read_entries,
@@ -80,8 +80,9 @@ def _name(fields: Mapping[str, Node], kind: str, item: Node, draft: Draft) -> st
     name = read_text(fields[kind], kind, draft.report) if kind in fields else None
     if kind not in fields and isinstance(item, Table):
         draft.report.error(item.where, f"a {kind} without a name; expected the key {kind}")
-    if isinstance(item, Table) and ("steps" not in fields or is_empty(fields["steps"])):
-        draft.report.error(item.where, f"{kind} {name or ''!r} has no steps")
+    steps = fields.get("steps")
+    if isinstance(item, Table) and (steps is None or is_empty(steps) or steps == Listing(steps.where, ())):
+        draft.report.warning(item.where, f"{kind} {name or ''!r} has no steps")
     return name or ""
 
 
@@ -125,6 +126,8 @@ def _read_step(fields: Mapping[str, Node], item: Node, draft: Draft) -> list[Alt
     """A step as the list of what it says, each with its alternatives (one, unless it is an `or`)."""
     kinds = [kind for kind in STEP_KINDS if kind in fields]
     is_turn = "intent" in kinds or "user" in kinds
+    if not isinstance(item, Table) or ("metadata" in fields and not kinds):
+        return []
     if not kinds or (len(kinds) > 1 and kinds != ["intent", "user"]):
         wanted = f"expected one of {', '.join(STEP_KINDS)}, got {' and '.join(kinds) or 'none of them'}"
         draft.report.error(item.where, f"a step: {wanted}")
@@ -149,9 +152,7 @@ def _read_turn(fields: Mapping[str, Node], draft: Draft) -> StoryStep | None:
     intent = text = None
     entities: tuple[Entity, ...] = ()
     if node := fields.get("intent"):
-        intent = read_text(node, "intent", draft.report)
-        if intent is not None:
-            draft.refer("intent", intent, node.where)
+        intent = _read_intent(node, draft)
     if node := fields.get("user"):
         written = read_text(node, "user", draft.report)
         text, entities = read_annotated(written, node.where, draft.report) if written else (None, ())
@@ -160,6 +161,17 @@ def _read_turn(fields: Mapping[str, Node], draft: Draft) -> StoryStep | None:
     if node := fields.get("entities"):
         entities += _read_entities(node, draft)
     return StoryStep(intent=intent, text=text, entities=entities) if intent or text else None
+
+
+def _read_intent(node: Node, draft: Draft) -> str | None:
+    """The name of an intent. A slash before it, as in what a button sends, is none of the name."""
+    written = read_text(node, "intent", draft.report)
+    intent = written.removeprefix("/") if written else None
+    if written and intent != written:
+        draft.report.warning(node.where, f"intent {written!r}: the slash is not needed")
+    if intent:
+        draft.refer("intent", intent, node.where)
+    return intent
 
 
 def _read_entities(node: Node, draft: Draft) -> tuple[Entity, ...]:
@@ -226,19 +238,18 @@ def _read_slots(node: Node, draft: Draft) -> dict[str, Any]:
 
 
 def _read_or(node: Node, draft: Draft) -> list[Alternatives]:
-    """`or:` a list of intents, or of `slot_was_set`."""
+    """`or:` a list of what the user says, or of `slot_was_set`."""
     found: list[StoryStep] = []
     for item in read_items(node, "or", draft.report):
-        fields = read_fields(item, "an alternative of `or`", ("intent", "entities", "slot_was_set"), draft.report)
-        if "intent" in fields:
+        fields = read_fields(item, "an alternative of `or`", STEP_KEYS, draft.report)
+        if "intent" in fields or "user" in fields:
             step = _read_turn(fields, draft)
             found += [replace(step, where=str(item.where))] if step else []
         elif "slot_was_set" in fields:
             found += [step for (step,) in _placed(_read_state(fields, draft), item)]
-        else:
-            draft.report.error(
-                item.where, f"an alternative of `or`: expected intent or slot_was_set, got {describe(item)}"
-            )
+        elif isinstance(item, Table):
+            wanted = f"expected intent, user or slot_was_set, got {' and '.join(item.entries) or 'nothing'}"
+            draft.report.error(item.where, f"an alternative of `or`: {wanted}")
     return [tuple(found)] if found else []
 
 

@@ -86,7 +86,7 @@ class Draft:
     actions: dict[str, ActionSpec] = field(default_factory=dict)
     forms: dict[str, Form] = field(default_factory=dict)
     e2e_actions: list[str] = field(default_factory=list)
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, tuple[Any, Where]] = field(default_factory=dict)
 
     def refer(self, kind: ReferenceKind, name: str, where: Where) -> None:
         """Note that the domain must know `name`."""

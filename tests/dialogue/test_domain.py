@@ -208,6 +208,7 @@ def test_retrieval_keys_come_from_examples_too(tmp_path: Path) -> None:
         ("forms: {f: {}}", "1:9: form 'f' has no required_slots"),
         ("forms: {f: {required_slots: {a: []}}}", "form 'f': slots with mappings under them, as Rasa 2 had it"),
         ("forms: {f: {a: [{type: from_text}]}}", "form 'f': slots with mappings under them, as Rasa 2 had it"),
+        ("forms: {f: {required_slots: [], required_slot: [a]}}", "unknown key 'required_slot'; did you mean"),
         ("forms: [f]", "forms: a list of names, as Rasa 1 had it; required_slots is a list"),
         (
             "forms: {f: {required_slots: [], ignored_intent: a}}",
@@ -255,6 +256,39 @@ def test_a_response_or_slot_is_written_once(tmp_path: Path) -> None:
     assert [problem.where.file for problem in problems] == [str(tmp_path / "two.yml")] * 3
     assert all(str(tmp_path / "one.yml") in problem.message for problem in problems)
     assert not any(problem.is_error for problem in problems)
+
+
+def test_a_setting_is_made_once(tmp_path: Path) -> None:
+    sections = "session_config: {{session_expiration_time: {}}}\nconfig: {{store_entities_as_slots: {}}}\n"
+    for name, values in (("one.yml", (30, "false")), ("two.yml", (60, "true")), ("zoo.yml", (30, "false"))):
+        (tmp_path / name).write_text(sections.format(*values), encoding="utf-8")
+    data, problems = collect_data([tmp_path])
+    assert (data.domain.session_expiration_minutes, data.domain.store_entities_as_slots) == (30, False)
+    assert [str(problem).removeprefix(f"{tmp_path}/").replace(str(tmp_path), ".") for problem in problems] == [
+        "two.yml:1:43: warning: session_expiration_time is set twice; first in ./one.yml:1:43, which is kept",
+        "two.yml:2:35: warning: store_entities_as_slots is set twice; first in ./one.yml:2:35, which is kept",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("slots: {a: {type: text, mappings: [from_text]}}", "1:36: a mapping of slot 'a': expected a mapping"),
+        ("slots: {a: text}", "1:12: slot 'a': expected a mapping, got the text 'text'"),
+        ("responses: {utter_a: hi}", "1:22: response 'utter_a': expected a list, got the text 'hi'"),
+        ("responses: {utter_a: [{text: b, buttons: [c]}]}", "1:43: a button: expected a mapping, got the text 'c'"),
+        ("nlu: [{intent: a, examples: [[b]]}]", "1:30: an example: expected a mapping, got a list"),
+        ("stories: [{story: a, steps: [b]}]", "1:30: a step: expected a mapping, got the text 'b'"),
+        (
+            "slots: {a: {type: text, mappings: [{type: from_text, conditions: [{requested_slot: a}]}]}}",
+            "1:67: warning: a condition of a slot mapping: the key active_loop is missing; read as null",
+        ),
+    ],
+)
+def test_a_mistake_is_told_once(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "all.yml").write_text(text, encoding="utf-8")
+    (problem,) = collect_data([tmp_path])[1]
+    assert f"{problem}".removeprefix(f"{tmp_path}/all.yml:").startswith(told), str(problem)
 
 
 def test_what_rasa_3_allows_besides(tmp_path: Path) -> None:

@@ -348,6 +348,39 @@ def test_test_stories_have_text_and_intent(tmp_path: Path) -> None:
     assert (step.text, step.intent) == ("hi", "greet")
 
 
+def test_what_rasa_reads_besides(tmp_path: Path) -> None:
+    text = """\
+stories:
+- story: said or pressed
+  steps:
+  - or:
+    - user: |-
+        yes
+      intent: /affirm
+    - user: go on
+    - intent: thank
+  - metadata: {seen: true}
+  - action: a
+- story: to be written
+- {story: empty, steps: []}
+"""
+    stories = read(tmp_path, stories=text).stories
+    assert [(one.steps[0].text, one.steps[0].intent) for one in stories] == [
+        *(("yes", "affirm"), ("go on", None), (None, "thank"))
+    ]
+    assert {len(one.steps) for one in stories} == {2}
+    told = complaints(tmp_path, stories=text)
+    assert [line for line in told if "has no steps" in line] == [
+        "stories.yml:12:3: warning: story 'to be written' has no steps",
+        "stories.yml:13:3: warning: story 'empty' has no steps",
+    ]
+
+
+def test_examples_that_are_folded_to_one_are_told(tmp_path: Path) -> None:
+    (told,) = complaints(tmp_path, nlu="nlu:\n- intent: a\n  examples: >\n    - hi\n    - hello\n")
+    assert told == "nlu.yml:3:13: warning: examples: `>` joins the lines to one example; write `|`"
+
+
 def test_checkpoints_that_loop_or_multiply_are_bounded(tmp_path: Path) -> None:
     step = "  - intent: i{0}\n  - action: a{0}\n"
     loop = "".join(f"- story: s{n}\n  steps:\n  - checkpoint: c\n{step.format(n)}  - checkpoint: c\n" for n in range(9))
@@ -367,7 +400,8 @@ def test_checkpoints_that_loop_or_multiply_are_bounded(tmp_path: Path) -> None:
         ("- intetn: a", "unknown key 'intetn'; did you mean 'intent'?"),
         ("- intent: a\n    action: b", "a step: expected one of intent, user, action"),
         ("- action: a\n    entities: [x]", "entities belong to an intent or a user text"),
-        ("- or:\n    - user: hello", "unknown key 'user'"),
+        ("- or:\n    - action: b", "an alternative of `or`: expected intent, user or slot_was_set, got action"),
+        ("- intent: /a", "warning: intent '/a': the slash is not needed"),
         ("- a", "a step: expected a mapping, got the text 'a'"),
         ("- intent:", "intent: expected a text, got nothing"),
         ("- active_loop: [x]", "active_loop: expected a text, got a list"),
