@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dialogue.domain import REQUESTED_SLOT, Domain, Form, Slot, SlotMapping
@@ -27,7 +27,7 @@ class Heard:
 def extract_slots(domain: Domain, tracker: Tracker, heard: Heard) -> list[SlotSet]:
     """Which slots the message fills: for each slot by its first mapping that applies and finds a value."""
     found = []
-    for slot in _open_slots(domain, tracker, heard):
+    for slot in _slots(domain):
         value = next(_values(domain, slot, tracker, heard), ABSENT)
         if value is not ABSENT:
             found.append(SlotSet(name=slot.name, value=kept(slot, value)))
@@ -41,7 +41,7 @@ def extract_on_activation(domain: Domain, form: Form, heard: Heard) -> list[Slot
         slot = domain.slots.get(name)
         for mapping in slot.mappings if slot is not None else ():
             forms = [condition.active_loop for condition in mapping.conditions]
-            if mapping.type == "from_trigger_intent" and _wants(mapping, heard) and (not forms or form.name in forms):
+            if mapping.type == "from_trigger_intent" and _wants(mapping, heard, ()) and (not forms or form.name in forms):
                 found.append(SlotSet(name=name, value=mapping.value))
                 break
     return found
@@ -52,18 +52,21 @@ def custom_actions(domain: Domain, tracker: Tracker, heard: Heard) -> list[str]:
     return list(
         dict.fromkeys(
             mapping.action
-            for slot in _open_slots(domain, tracker, heard)
+            for slot in _slots(domain)
             for mapping in slot.mappings
             if mapping.type == "custom" and mapping.action and _applies(domain, slot, mapping, tracker, heard)
         )
     )
 
 
-def _open_slots(domain: Domain, tracker: Tracker, heard: Heard) -> list[Slot]:
-    """All slots but those a form keeps closed to its ignored intents."""
+def _slots(domain: Domain) -> list[Slot]:
+    return [slot for slot in domain.slots.values() if slot.name != REQUESTED_SLOT]
+
+
+def _ignored(domain: Domain, slot: Slot, tracker: Tracker) -> Sequence[str]:
+    """Intents that the active form ignores: they are `not_intent` of every mapping of its slots."""
     form = domain.forms.get(tracker.active_form or "")
-    closed = form.required_slots if form is not None and heard.intent in form.ignored_intents else ()
-    return [slot for slot in domain.slots.values() if slot.name != REQUESTED_SLOT and slot.name not in closed]
+    return form.ignored_intents if form is not None and slot.name in form.required_slots else ()
 
 
 def _values(domain: Domain, slot: Slot, tracker: Tracker, heard: Heard) -> Iterator[Any]:
@@ -88,18 +91,19 @@ def _by_its_name(domain: Domain, slot: Slot) -> tuple[SlotMapping, ...]:
 
 def _applies(domain: Domain, slot: Slot, mapping: SlotMapping, tracker: Tracker, heard: Heard) -> bool:
     return (
-        _wants(mapping, heard)
+        _wants(mapping, heard, _ignored(domain, slot, tracker))
         and _in_place(slot, mapping, tracker)
         and not (mapping.type == "from_entity" and _ambiguous(domain, slot, mapping, tracker))
     )
 
 
-def _wants(mapping: SlotMapping, heard: Heard) -> bool:
+def _wants(mapping: SlotMapping, heard: Heard, ignored: Sequence[str]) -> bool:
+    """Whether the intent is one of the mapping's; an intent that it names counts even if the form ignores it."""
     if heard.intent in mapping.not_intents:
         return False
     if mapping.type in ("from_intent", "from_trigger_intent") and heard.intent is None:
         return False
-    return not mapping.intents or heard.intent in mapping.intents
+    return heard.intent in mapping.intents if mapping.intents else heard.intent not in ignored
 
 
 def _in_place(slot: Slot, mapping: SlotMapping, tracker: Tracker) -> bool:
@@ -120,15 +124,17 @@ def _names(mapping: SlotMapping, entity: Entity) -> bool:
 
 
 def _ambiguous(domain: Domain, slot: Slot, mapping: SlotMapping, tracker: Tracker) -> bool:
-    """Whether the entity may as well be for another slot of the active form, which asks for another one just now."""
+    """Whether the entity may as well be for another slot of the active form, which asks for another one just now.
+
+    As in Rasa that is so if the other slot has the very same mapping: intents and conditions tell two apart.
+    """
     form = domain.forms.get(tracker.active_form or "")
     if form is None or slot.name not in form.required_slots or slot.name == tracker.requested_slot:
         return False
-    wanted = (mapping.entity, mapping.role, mapping.group)
     rivals = (
         other
         for name in form.required_slots
         if name != slot.name and name in domain.slots
         for other in domain.slots[name].mappings or _by_its_name(domain, domain.slots[name])
     )
-    return any(other.type == "from_entity" and (other.entity, other.role, other.group) == wanted for other in rivals)
+    return any(replace(other, where=mapping.where) == mapping for other in rivals)

@@ -1,5 +1,7 @@
 """The turn as a dialogue between the engine and whoever drives it, and the slots a message fills."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -158,10 +160,25 @@ def test_an_entity_that_two_slots_of_a_form_want_fills_the_one_asked_for():
     assert extracted([number("adults"), number("kids")], heard, form) == {"adults": 3, "kids": 3}
 
 
+def test_intents_tell_two_slots_with_one_entity_apart():
+    form = Form("f", ("start", "end"))
+    start, end = filled("from_entity", entity="city", intents=("leave",)), filled("from_entity", entity="city")
+    slots = [replace(start, name="start"), replace(end, name="end")]
+    heard = [entity("city", "Oslo")]
+    assert extracted(slots, Heard("", "leave", heard), form, "f", "start") == {"start": "Oslo", "end": "Oslo"}
+    assert extracted(slots, Heard("", "say", heard), form, "f", "start") == {"end": "Oslo"}
+
+
 def test_ignored_intents_fill_no_slot_of_the_form():
     form = Form("f", ("x",), ignored_intents=("chat",))
     assert extracted([filled("from_text")], Heard("hm", "chat", []), form, "f", "x") == {}
     assert extracted([filled("from_text")], Heard("hm", "say", []), form, "f", "x") == {"x": "hm"}
+
+
+def test_a_mapping_that_names_an_ignored_intent_wants_it():
+    form = Form("f", ("x",), ignored_intents=("chat",))
+    named = filled("from_intent", value="none", intents=("chat",))
+    assert extracted([named], Heard("hm", "chat", []), form, "f", "x") == {"x": "none"}
 
 
 def test_the_intent_that_begins_a_form_may_fill_its_slots():
@@ -209,7 +226,9 @@ def plainly(slots, heard, active, requested, interrupted):
     required = {"f": ("a", "b"), "g": ("c",)}.get(active, ())
     filled = {}
     for name, slot in slots.items():
-        for one in slot.mappings if not (active == "f" and heard.intent == "j" and name in required) else ():
+        for one in slot.mappings:
+            if active == "f" and heard.intent == "j" and name in required and not one.intents:
+                continue
             there = [c for c in one.conditions if c.active_loop == active and c.requested_slot in (None, requested)]
             if one.conditions and (not there or (interrupted and name == requested)):
                 continue
@@ -222,13 +241,7 @@ def plainly(slots, heard, active, requested, interrupted):
                 value = [one.value] if heard.intent else []
             elif one.type == "from_entity":
                 key = (one.entity, one.role, None)
-                shared = [
-                    other
-                    for other in required
-                    if other != name
-                    for m in slots[other].mappings
-                    if m.type == "from_entity" and (m.entity, m.role, m.group) == key
-                ]
+                shared = [other for other in required if other != name and one in slots[other].mappings]
                 if not (name in required and name != requested and shared):
                     value = [e.value for e in heard.entities if (e.entity, e.role, e.group) == key]
             if value:
