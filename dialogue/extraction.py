@@ -41,7 +41,7 @@ def extract_on_activation(domain: Domain, form: Form, heard: Heard) -> list[Slot
         slot = domain.slots.get(name)
         for mapping in slot.mappings if slot is not None else ():
             forms = [condition.active_loop for condition in mapping.conditions]
-            if mapping.type == "from_trigger_intent" and _wants(mapping, heard, ()) and (not forms or form.name in forms):
+            if mapping.type == "from_trigger_intent" and _wants(mapping, heard) and (not forms or form.name in forms):
                 found.append(SlotSet(name=name, value=mapping.value))
                 break
     return found
@@ -97,7 +97,7 @@ def _applies(domain: Domain, slot: Slot, mapping: SlotMapping, tracker: Tracker,
     )
 
 
-def _wants(mapping: SlotMapping, heard: Heard, ignored: Sequence[str]) -> bool:
+def _wants(mapping: SlotMapping, heard: Heard, ignored: Sequence[str] = ()) -> bool:
     """Whether the intent is one of the mapping's; an intent that it names counts even if the form ignores it."""
     if heard.intent in mapping.not_intents:
         return False

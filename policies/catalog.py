@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import re
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any, cast, get_type_hints
@@ -23,7 +24,11 @@ BUILT_IN: Mapping[str, str] = {
 
 
 class PolicyError(ValueError):
-    """A policy cannot be found, or its options do not fit."""
+    """A policy cannot be found, or its options do not fit. `key` is the option that is wrong, if it is one."""
+
+    def __init__(self, message: str, key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 def known() -> dict[str, str]:
@@ -77,7 +82,8 @@ def build(name: str, options: Mapping[str, Any] | None = None) -> Policy:
     try:
         return kind(**checked)
     except (TypeError, ValueError) as problem:
-        raise PolicyError(f"policy {name!r}: {problem}") from problem
+        option = str(problem).partition(":")[0]  # constructors begin with what they refuse
+        raise PolicyError(f"policy {name!r}: {problem}", option if option in checked else None) from problem
 
 
 _METHODS = ("fit", "decide", "save", "load")
@@ -93,10 +99,11 @@ def _checked(name: str, kind: type[Policy], options: Mapping[str, Any]) -> dict[
         if option not in arguments:
             near = difflib.get_close_matches(option, arguments, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(arguments) or 'none'}"
-            raise PolicyError(f"policy {name!r}: unknown option {option!r}: {hint}")
+            raise PolicyError(f"policy {name!r}: unknown option {option!r}: {hint}", option)
         try:
             checked[option] = TypeAdapter(annotations.get(option, Any)).validate_python(value)
         except ValidationError as problem:
             first = problem.errors()[0]
-            raise PolicyError(f"policy {name!r}: option {option!r}: {first['msg']}, got {value!r}") from problem
+            expected = re.sub("^Input should be ", "expected ", first["msg"]).partition(",")[0]
+            raise PolicyError(f"policy {name!r}: option {option!r}: {expected}, got {value!r}", option) from problem
     return checked

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from dialogue.rasa.found import Row, named, scalar, sentence, table
 from dialogue.training.nodes import Entry, Node, Report, Scalar, ScalarValue, Table, is_empty, plain, read_entries
+from dialogue.training.places import substitute
 
 SERVERS: Mapping[str, str] = MappingProxyType(
     {
@@ -46,15 +47,25 @@ class Endpoints:
     events: Node | None = None
 
 
-def read_endpoints(file: Table, report: Report) -> Endpoints:
-    """Read every endpoint of the file."""
+def read_endpoints(file: Table, report: Report, *, fill: bool = True) -> Endpoints:
+    """Read every endpoint of the file.
+
+    Args:
+        file: the file.
+        report: gets what is wrong with it.
+        fill: whether `${NAME}` is replaced by the environment's value. One that nothing here needs may be unset.
+    """
     found = Endpoints()
     for name, entry in file.entries.items():
         if is_empty(entry.value) or name == "version":
             continue
         if name in READERS:
-            fields = {key: inner.value for key, inner in read_entries(entry.value, name, report).items()}
-            found.rows.append(READERS[name](fields, entry, found, report))
+            unset = Report()
+            filled = substitute(Table(entry.where, {name: entry}), unset).entries[name] if fill else entry
+            fields = {key: inner.value for key, inner in read_entries(filled.value, name, report).items()}
+            row = READERS[name](fields, filled, found, report)
+            found.rows.append(row)
+            report.extend([] if row.lost else unset.problems)
         elif name in SERVERS:
             found.rows.append(Row(entry.where, name, "", SERVERS[name], name != "lock_store"))
         else:

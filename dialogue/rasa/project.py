@@ -20,7 +20,7 @@ from dialogue.training.yaml import read_yaml
 
 BOT = "bot.yml"
 CONFIG, ENDPOINTS, CREDENTIALS = "config.yml", "endpoints.yml", "credentials.yml"
-KEYS = ("recipe", "assistant_id", "language", "pipeline", "policies", "importers", "spaces", "version")
+KEYS = ("recipe", "assistant_id", "language", "pipeline", "policies", "importers", "imports", "spaces", "version")
 PLACEHOLDER = "placeholder_default"  # what `rasa init` writes for a name
 LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]+)*")
 SPACY = re.compile(r"([a-z]{2,3})_(core|dep|ent|sent)_\w+")  # spaCy's models are named by their language first
@@ -70,8 +70,7 @@ def translate(project: Path, report: Report, *, fill: bool = True, places: Seque
     config = substitute(read_yaml(project / CONFIG, report), report)
     ends, channels = Endpoints(), Credentials()
     if (project / ENDPOINTS).is_file():
-        endpoints = read_yaml(project / ENDPOINTS, report)
-        ends = read_endpoints(substitute(endpoints, report) if fill else endpoints, report)
+        ends = read_endpoints(read_yaml(project / ENDPOINTS, report), report, fill=fill)
     if (project / CREDENTIALS).is_file():
         channels = _channels(project / CREDENTIALS, fill)
     found = data_places(project) if places is None else list(places)
@@ -160,8 +159,9 @@ def _other_keys(config: Table) -> list[Row]:
             rows.append(Row(entry.where, "recipe", "", remark, True))
         elif key == "importers" and not is_empty(entry.value):
             rows.extend(_importers(entry))
-        elif key == "spaces" and not is_empty(entry.value):
-            rows.append(Row(entry.where, "spaces", "", "spaces are not joined; write their data under `data:`", True))
+        elif key in ("imports", "spaces") and not is_empty(entry.value):
+            remark = "not joined; `starfold init --from-rasa DIR --data PATH` names their data"
+            rows.append(Row(entry.where, key, "", remark, True))
         elif key not in KEYS:
             rows.append(Row(entry.where, key, "", f"unknown key, passed over{suggestion(key, KEYS, at_most=0)}", True))
     return rows

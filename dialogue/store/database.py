@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import re
 import sqlite3
 import threading
 import time
@@ -154,9 +155,10 @@ class Database:
 def _checked(text: str) -> URL:
     try:
         url = make_url(text)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # a port that is no number is a ValueError
+        shown = re.sub(r"(//[^:/@]*):.*@", r"\1:***@", text)
         raise StoreError(
-            f"{text!r} is no database URL; expected one like sqlite:///conversations.db "
+            f"{shown!r} is no database URL; expected one like sqlite:///conversations.db "
             "or postgresql://user:password@host/database"
         ) from error
     kind = url.drivername.partition("+")[0]

@@ -92,6 +92,8 @@ def schema_problems(cause: ValidationError, tree: Node, schema: type[BaseModel])
             yield error(place_of(tree, keys), f"the key {path!r} is missing")
         else:
             node = find_node(tree, keys) or _bare(find_node(tree, keys[:-1]))
+            if isinstance(node, Scalar) and _VARIABLE.search(node.text):
+                continue  # a variable that is not set was told already
             got = f", got {describe(node)}" if node and found["type"] != "value_error" else ""
             where = node.where if node else place_of(tree, keys)
             expected = _expected(found["msg"])
@@ -102,6 +104,8 @@ def schema_problems(cause: ValidationError, tree: Node, schema: type[BaseModel])
 
 def _expected(message: str) -> str:
     """A schema's message in the words of this project."""
+    if "pattern '^https?://" in message:
+        return "expected a URL that begins with http:// or https://"
     return re.sub(r"^(Value error, |Input |String |List |Dictionary )", "", message)
 
 

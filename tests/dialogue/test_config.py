@@ -200,7 +200,7 @@ def test_parts_are_built_with_their_options(tmp_path: Path) -> None:
     [
         ("encoders:\n  a:\n    type: onehot\n    gnrams: 3", "4:5: "),
         ("encoders:\n  a: no_such_module:Thing", "2:3: "),
-        ("policies:\n- rules\n- {type: memory, max_history: 0}", "3:3: policy 'memory': max_history"),
+        ("policies:\n- rules\n- {type: memory, max_history: 0}", "3:18: policy 'memory': max_history"),
         ("policies:\n- {type: memory, max_histori: 3}", "did you mean 'max_history'?"),
     ],
 )

@@ -108,6 +108,15 @@ def test_a_module_of_actions_that_is_not_there(tmp_path: Path) -> None:
     assert any(line.startswith(expected) for line in warnings(tmp_path)), warnings(tmp_path)
 
 
+def test_a_variable_may_be_unset_where_nothing_needs_it(tmp_path: Path) -> None:
+    unused = "tracker_store: {type: redis, url: '${NO_REDIS}'}\nmodels: {url: '${NO_MODELS}'}\n"
+    assert not any("NO_" in line for line in warnings(write(tmp_path, endpoints=unused)))
+    (told,) = complaints(tmp_path, endpoints=f"{unused}action_endpoint:\n  url: ${{NO_ACTIONS}}\n")
+    assert told.startswith("endpoints.yml:4:8: environment variable NO_ACTIONS is not set")
+    (told,) = complaints(tmp_path, endpoints="action_endpoint: {url: 'localhost:5055'}\n")
+    assert "actions.url: expected a URL that begins with http:// or https://, got the text 'localhost:5055'" in told
+
+
 def test_credentials_that_cannot_be_read_stop_nothing(tmp_path: Path) -> None:
     write(tmp_path, credentials="slack: [\n")
     assert any(

@@ -26,6 +26,10 @@ def refused(url: str) -> str:
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
+        (
+            "postgresql://ann:s3:c@ret@host:port/db",
+            "'postgresql://ann:***@host:port/db' is no database URL; expected one",
+        ),
         ("conversations.db", "'conversations.db' is no database URL; expected one like sqlite:///conversations.db"),
         ("mysql://me:secret@host/db", "store mysql://me:***@host/db: expected sqlite or postgresql, got 'mysql'"),
         ("postgresql+asyncpg://host/db", "expected sqlite or postgresql, got 'postgresql+asyncpg'"),
