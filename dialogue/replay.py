@@ -9,7 +9,7 @@ once more. Between the turns the bot must listen, also at the end.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from dialogue.domain import ACTION_LISTEN, REQUESTED_SLOT, Domain, Slot
@@ -134,11 +134,17 @@ class _Run:
         self.act(index, StoryStep(action=ACTION_LISTEN))
 
     def hear(self, index: int, step: StoryStep) -> None:
+        step = self.pressed(step)
         self.belief = gold(step) if self.understand is None else self.understand(step)
         if self.understand is not None:
             self.checks += _understood(index, step, self.belief)
         parse = parse_data(step.text or "", self.belief, self.domain)
         self.add(UserUttered(text=step.text, parse_data=parse))
+
+    def pressed(self, step: StoryStep) -> StoryStep:
+        """The step with the entities of what a button sends, such as `/inform{"city": "Oslo"}`."""
+        sent = None if step.text is None or step.entities else shortcut(step.text, self.domain)
+        return step if sent is None else replace(step, entities=sent.entities)
 
     def act(self, index: int, step: StoryStep) -> None:
         if self.belief is None:  # a story may begin after an action; nothing was said that could be decided on

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from dialogue.actions.base import ActionError, ActionRejected, ActionRequest, ActionResult, Actions
+from dialogue.actions.base import ActionRejected, ActionRequest, ActionResult, Actions
 from dialogue.domain import ACTION_LISTEN, REQUESTED_SLOT, Domain, Form
 from dialogue.events import ActionExecuted, ActionExecutionRejected, ActiveLoop, Event, SlotSet
 from dialogue.extraction import ABSENT, Heard, extract_on_activation
 from dialogue.tracker import Tracker
+
+logger = logging.getLogger(__name__)
 
 
 class FormActions:
@@ -40,7 +43,6 @@ class FormActions:
 
         Raises:
             ActionRejected: if the form asked for a slot and the message filled none of its slots.
-            ActionError: if nothing asks for the slot.
         """
         form, before = self._domain.forms[request.name], request.tracker
         begins = before.active_form != form.name
@@ -90,9 +92,10 @@ class FormActions:
         for name in names:
             if self._own.knows(name):
                 return self._own.run(replace(request, name=name))
-        if checked.replies:  # validation may have asked already
-            return ActionResult()
-        raise ActionError(f"form {form.name!r}: nothing asks for slot {slot!r}, expected one of {', '.join(names)}")
+        if not checked.replies:  # validation may have asked already, and so may the action before the form
+            sender, expected = request.tracker.conversation, ", ".join(names)
+            logger.warning("conversation %s: nothing asks for slot %r, expected one of %s", sender, slot, expected)
+        return ActionResult()
 
 
 def _waits(tracker: Tracker) -> bool:

@@ -112,11 +112,12 @@ def test_no_variation_for_this_channel_says_nothing(caplog):
     assert "utter_x" in caplog.text
 
 
-def test_a_form_needs_something_that_asks():
+def test_a_form_without_a_question_waits_in_silence(caplog):
     from dialogue.domain import Form
 
-    with pytest.raises(ActionError, match="utter_ask_f_city"):
-        run("f", Domain(forms={"f": Form("f", ("city",))}))
+    result = run("f", Domain(forms={"f": Form("f", ("city",))}))
+    assert (result.replies, result.events[-1].value) == ((), "city")
+    assert "utter_ask_f_city" in caplog.text
 
 
 # --- rasa-sdk in process ----------------------------------------------------------------------------------------------

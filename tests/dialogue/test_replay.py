@@ -186,6 +186,15 @@ def test_end_to_end_reads_answers_shortcuts_and_leaves_steps_without_text():
     ]
 
 
+def test_entities_of_a_pressed_button_are_in_what_it_sends():
+    learned = story(
+        "rome", StoryStep(intent="inform", entities=(Entity("city", 0, 0, None, "story"),)), action("utter_chat")
+    )
+    told = story("pressed", read('/inform{"city": "Rome"}', "inform"), action("utter_chat"))
+    assert wrong(told, chain(learned)) == []
+    assert wrong(story("bare", read("/inform", "inform"), action("utter_chat")), chain(learned)) != []
+
+
 def test_entities_count_with_role_and_value():
     rome = Entity("city", 0, 4, "Rome", "x", role="to")
     belief = gold(StoryStep(intent="inform", entities=(rome,)))
