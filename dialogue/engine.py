@@ -27,12 +27,12 @@ from dialogue.events import (
     UserUtteranceReverted,
     UserUttered,
 )
-from dialogue.extraction import Heard
+from dialogue.extraction import hear
 from dialogue.filling import fill_slots
 from dialogue.message import Message, Reply
 from dialogue.slots import seen_slots
 from dialogue.tracker import Tracker
-from dialogue.understanding import SHORTCUT, belief_in, parse_data
+from dialogue.understanding import belief_in, parse_data
 from policies.chain import Chain
 from policies.forms import left_for
 from policies.types import Belief, Decision, DialogueState, Kind
@@ -177,9 +177,7 @@ class Engine:
         left = left_for(draft.tracker.state()) is not None
         if left:
             draft.add(LoopInterrupted(timestamp=draft.clock(), is_interrupted=True))
-        intent = belief.top.name if belief.top is not None and said.understood else None
-        text = "" if said.external or (intent and SHORTCUT.fullmatch(said.text or "")) else said.text or ""
-        filled = yield from fill_slots(self._domain, draft.tracker, Heard(text, intent, belief.entities))
+        filled = yield from fill_slots(self._domain, draft.tracker, hear(said, belief.entities))
         draft.say(filled.replies)
         draft.add(*(replace(event, timestamp=draft.clock()) for event in filled.events))
         if left and left_for(draft.tracker.state()) is None:

@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dialogue.domain import REQUESTED_SLOT, Domain, Form, Slot, SlotMapping
-from dialogue.events import SlotSet
+from dialogue.domain import REQUESTED_SLOT, Domain, Slot, SlotMapping
+from dialogue.events import SlotSet, UserUttered
 from dialogue.slots import kept
 from dialogue.tracker import Tracker
+from dialogue.understanding import SHORTCUT
 from policies.types import Entity
 
 ABSENT = object()
+TRIGGER = "from_trigger_intent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,27 +26,31 @@ class Heard:
     entities: Sequence[Entity]
 
 
+def hear(said: UserUttered, entities: Sequence[Entity]) -> Heard:
+    """A message. A doubted one has no intent; what a button sends, or no person said, is no text."""
+    intent = said.intent if said.understood else None
+    pressed = intent is not None and SHORTCUT.fullmatch(said.text or "")
+    return Heard("" if said.external or pressed else said.text or "", intent, entities)
+
+
 def extract_slots(domain: Domain, tracker: Tracker, heard: Heard) -> list[SlotSet]:
     """Which slots the message fills: for each slot by its first mapping that applies and finds a value."""
-    found = []
+    firsts = ((slot, next(_found(domain, slot, tracker, heard), None)) for slot in _slots(domain))
+    return [SlotSet(name=slot.name, value=kept(slot, first[1])) for slot, first in firsts if first is not None]
+
+
+def extract_on_activation(domain: Domain, tracker: Tracker, heard: Heard) -> list[SlotSet]:
+    """Which slots the message fills by being the one that activates a form, which has not asked for anything yet.
+
+    By mappings with a condition, which did not hold before, or of type `from_trigger_intent`. What other mappings find
+    was set before, and may have been validated since.
+    """
+    events = []
     for slot in _slots(domain):
-        value = next(_values(domain, slot, tracker, heard), ABSENT)
-        if value is not ABSENT:
-            found.append(SlotSet(name=slot.name, value=kept(slot, value)))
-    return found
-
-
-def extract_on_activation(domain: Domain, form: Form, heard: Heard) -> list[SlotSet]:
-    """Which slots of a form the message fills by being the one that activates it (`from_trigger_intent`)."""
-    found = []
-    for name in form.required_slots:
-        slot = domain.slots.get(name)
-        for mapping in slot.mappings if slot is not None else ():
-            forms = [condition.active_loop for condition in mapping.conditions]
-            if mapping.type == "from_trigger_intent" and _wants(mapping, heard) and (not forms or form.name in forms):
-                found.append(SlotSet(name=name, value=mapping.value))
-                break
-    return found
+        first = next(_found(domain, slot, tracker, heard, activated=True), None)
+        if first is not None and (first[0].conditions or first[0].type == TRIGGER):
+            events.append(SlotSet(name=slot.name, value=kept(slot, first[1])))
+    return events
 
 
 def custom_actions(domain: Domain, tracker: Tracker, heard: Heard) -> list[str]:
@@ -69,18 +75,21 @@ def _ignored(domain: Domain, slot: Slot, tracker: Tracker) -> Sequence[str]:
     return form.ignored_intents if form is not None and slot.name in form.required_slots else ()
 
 
-def _values(domain: Domain, slot: Slot, tracker: Tracker, heard: Heard) -> Iterator[Any]:
+def _found(
+    domain: Domain, slot: Slot, tracker: Tracker, heard: Heard, *, activated: bool = False
+) -> Iterator[tuple[SlotMapping, Any]]:
+    """The mappings of a slot that apply and find a value, with the value."""
     for mapping in slot.mappings or _by_its_name(domain, slot):
         if not _applies(domain, slot, mapping, tracker, heard):
             continue
-        if mapping.type == "from_intent":
-            yield mapping.value
+        if mapping.type == "from_intent" or (mapping.type == TRIGGER and activated):
+            yield mapping, mapping.value
         elif mapping.type == "from_text" and heard.text:
-            yield heard.text
+            yield mapping, heard.text
         elif mapping.type == "from_entity":
             values = [entity.value for entity in heard.entities if _names(mapping, entity)]
             if values:
-                yield values if slot.type == "list" else values[-1]
+                yield mapping, values if slot.type == "list" else values[-1]
 
 
 def _by_its_name(domain: Domain, slot: Slot) -> tuple[SlotMapping, ...]:
@@ -97,11 +106,11 @@ def _applies(domain: Domain, slot: Slot, mapping: SlotMapping, tracker: Tracker,
     )
 
 
-def _wants(mapping: SlotMapping, heard: Heard, ignored: Sequence[str] = ()) -> bool:
+def _wants(mapping: SlotMapping, heard: Heard, ignored: Sequence[str]) -> bool:
     """Whether the intent is one of the mapping's; an intent that it names counts even if the form ignores it."""
     if heard.intent in mapping.not_intents:
         return False
-    if mapping.type in ("from_intent", "from_trigger_intent") and heard.intent is None:
+    if mapping.type in ("from_intent", TRIGGER) and heard.intent is None:
         return False
     return heard.intent in mapping.intents if mapping.intents else heard.intent not in ignored
 
@@ -114,7 +123,8 @@ def _in_place(slot: Slot, mapping: SlotMapping, tracker: Tracker) -> bool:
     if loop is not None and loop.is_interrupted and slot.name == tracker.requested_slot:
         return False
     return any(
-        condition.active_loop == tracker.active_form and condition.requested_slot in (None, tracker.requested_slot)
+        condition.active_loop == tracker.active_form
+        and (condition.requested_slot in (None, tracker.requested_slot) or mapping.type == TRIGGER)
         for condition in mapping.conditions
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 from dialogue.actions.base import ActionRejected, ActionRequest, ActionResult, Actions
 from dialogue.domain import ACTION_LISTEN, REQUESTED_SLOT, Domain, Form
 from dialogue.events import ActionExecuted, ActionExecutionRejected, ActiveLoop, Event, SlotSet
-from dialogue.extraction import ABSENT, Heard, extract_on_activation
+from dialogue.extraction import ABSENT, extract_on_activation, hear
 from dialogue.tracker import Tracker
 
 logger = logging.getLogger(__name__)
@@ -46,9 +46,7 @@ class FormActions:
         """
         form, before = self._domain.forms[request.name], request.tracker
         begins = before.active_form != form.name
-        events: list[Event] = []
-        if begins:
-            events = [ActiveLoop(name=form.name), *extract_on_activation(self._domain, form, _heard(request))]
+        events = self._begun(form, before) if begins else []
         tracker = before.apply(events)
         waits = not begins and _waits(tracker)
         candidates = _filled(form, tracker) if begins else _just_set(form, tracker) if waits else {}
@@ -68,6 +66,15 @@ class FormActions:
             return ActionResult((*events, *ended), checked.replies)
         asked = self._ask(form, slot, replace(request, tracker=before.apply(events)), checked)
         return ActionResult((*events, *asked.events), (*checked.replies, *asked.replies))
+
+    def _begun(self, form: Form, before: Tracker) -> list[Event]:
+        """The form in charge, and what the message that activates it says to it."""
+        active: list[Event] = [ActiveLoop(name=form.name), SlotSet(name=REQUESTED_SLOT, value=None)]
+        said, turns = before.latest_message, before.state().turns
+        if said is None or not turns:
+            return active[:1]
+        found = extract_on_activation(self._domain, before.apply(active), hear(said, turns[-1].entities))
+        return [active[0], *found]
 
     def _checked(self, form: Form, request: ActionRequest, candidates: Mapping[str, Any]) -> ActionResult:
         """What validation makes of the slots just filled; nothing, where the project does not validate.
@@ -141,12 +148,3 @@ def _still_wanted(form: Form, tracker: Tracker) -> str | None:
     """What the form had asked for if it is still empty; validation may have added that to the form's own slots."""
     asked = tracker.requested_slot
     return asked if asked is not None and tracker.slots.get(asked) is None else _next_slot(form, tracker, ())
-
-
-def _heard(request: ActionRequest) -> Heard:
-    """The message that activates a form; a doubted one has no intent."""
-    turns = request.tracker.state().turns
-    said = request.tracker.latest_message
-    if said is None or not turns:
-        return Heard("", None, ())
-    return Heard(said.text or "", said.intent if said.understood else None, turns[-1].entities)

@@ -183,10 +183,27 @@ def test_a_mapping_that_names_an_ignored_intent_wants_it():
 
 def test_the_intent_that_begins_a_form_may_fill_its_slots():
     mapping = SlotMapping("from_trigger_intent", value="indoor", intents=("book",), conditions=(MappingCondition("f"),))
-    domain = Domain(slots={"x": Slot("x", "text", mappings=(mapping,))}, forms={"f": Form("f", ("x",))})
-    (event,) = extract_on_activation(domain, domain.forms["f"], Heard("", "book", ()))
-    assert (event.name, event.value) == ("x", "indoor")
-    assert extract_on_activation(domain, domain.forms["f"], Heard("", "other", ())) == []
+    slots = [Slot("x", "text", mappings=(mapping,)), Slot("beside", "text", mappings=(mapping,))]
+    assert on_activation(slots, Heard("", "book", ())) == {"x": "indoor", "beside": "indoor"}
+    assert on_activation(slots, Heard("", "other", ())) == {}
+
+
+def on_activation(slots, heard):
+    domain = Domain(slots={one.name: one for one in slots}, forms={"f": Form("f", ("x", "y"))})
+    tracker = Tracker("ada", dict.fromkeys(domain.slots)).apply([ev.ActiveLoop(name="f")])
+    return {event.name: event.value for event in extract_on_activation(domain, tracker, heard)}
+
+
+def test_the_message_that_begins_a_form_fills_slots_for_which_the_form_must_be_active():
+    within = (MappingCondition("f"),)
+    asked = (MappingCondition("f", "x"),)
+    heard = Heard("to Oslo", "book", [entity("city", "Oslo")])
+    assert on_activation([filled("from_entity", entity="city", conditions=within)], heard) == {"x": "Oslo"}
+    assert on_activation([filled("from_entity", entity="city", conditions=asked)], heard) == {}
+    assert on_activation([filled("from_entity", entity="city", conditions=(MappingCondition("g"),))], heard) == {}
+    assert on_activation([filled("from_entity", entity="city")], heard) == {}, "that was set with the message"
+    two = [filled("from_entity", entity="city", conditions=within)]
+    assert on_activation([*two, replace(two[0], name="y")], heard) == {}, "it may be for either"
 
 
 # What the mappings must equal, done the plain way.

@@ -67,6 +67,20 @@ def test_validation_sees_what_was_just_filled_and_may_change_it():
     assert talk.tracker.requested_slot == "people"
 
 
+def test_the_message_that_begins_a_form_fills_what_only_the_form_wants():
+    within = (MappingCondition("booking"),)
+    city = Slot("city", "text", mappings=(SlotMapping("from_entity", entity="city", conditions=within),))
+    note = Slot("note", "text", mappings=(SlotMapping("from_text", conditions=(MappingCondition("booking", "note"),)),))
+    place = Place(validate_booking=[])
+    domain = replace(DOMAIN, slots={**DOMAIN.slots, "city": city, "note": note})
+    talk = Talk(make_bot(domain=domain, custom=place))
+    assert talk.say("inform Rome") != ["How many?"]
+    assert talk.tracker.slots["city"] is None
+    assert talk.say("book in Rome") == ["How many?"]
+    assert [candidates(request) for request in place.asked] == [{"city": "Rome"}]
+    assert (talk.tracker.slots["city"], talk.tracker.slots["note"]) == ("Rome", None)
+
+
 def test_a_slot_that_validation_empties_is_asked_for_again_after_what_validation_says():
     place = Place(validate_booking=lambda request: ActionResult((slot("city", None),), (Reply("Not there."),)))
     talk = Talk(make_bot(custom=place))
