@@ -194,7 +194,7 @@ def _visible(slots: Mapping[str, Any], domain: Domain) -> Mapping[str, Any]:
         if slot is not None and not slot.influence_conversation:
             continue
         is_filled = value is not None and value != []
-        if slot is not None:
+        if slot is not None and value is not FILLED:
             value = FILLED if is_filled and slot.type in ("text", "list") else seen(slot, value)
         visible[name] = value
     return MappingProxyType(visible)

@@ -57,5 +57,7 @@ def test_all_slots_at_once():
 
 def test_a_story_speaks_of_what_policies_see():
     domain = Domain(slots={"budget": BUDGET, "name": Slot("name", "text")})
-    told = as_policies_see(rule("r", slot("budget", "huge"), slot("name", "Ada"), slot("unknown", 1)), domain)
-    assert [dict(step.slots) for step in told.steps] == [{"budget": OTHER}, {"name": FILLED}, {"unknown": 1}]
+    said = rule("r", slot("budget", "huge"), slot("name", "Ada"), slot("unknown", 1), slot("budget", FILLED))
+    assert [dict(step.slots) for step in as_policies_see(said, domain).steps] == [
+        *({"budget": OTHER}, {"name": FILLED}, {"unknown": 1}, {"budget": FILLED})
+    ]
