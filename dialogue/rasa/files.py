@@ -22,9 +22,10 @@ FOLDERS = re.compile(r"\.|(tests?|models|results|node_modules|site-packages|__py
 VIRTUAL = "pyvenv.cfg"  # what every virtual environment has
 TRAINING = re.compile(rb"^(nlu|stories)\s*:|^rules\s*:[\s\S]*?\brule\s*:", re.MULTILINE)
 # Other programs have such keys, too, so some count only by what stands under them.
+INTENTS = re.compile(rb"^intents\s*:", re.MULTILINE)
 DOMAIN = re.compile(
-    rb"^(intents|entities|session_config|e2e_actions)\s*:|^actions\s*:\s*-|^responses\s*:[\s\S]*?^\s+utter_"
-    rb"|^slots\s*:[\s\S]*?^\s+mappings\s*:|^forms\s*:[\s\S]*?^\s+required_slots\s*:",
+    rb"^(intents|entities|session_config|e2e_actions)\s*:|^actions\s*:\s*-|^responses\s*:[\s\S]*?\butter_"
+    rb"|^slots\s*:[\s\S]*?\bmappings\s*:|^forms\s*:[\s\S]*?\brequired_slots\s*:",
     re.MULTILINE,
 )
 
@@ -55,9 +56,10 @@ def _training_data(project: Path) -> list[str]:
 
 
 def _domain(project: Path, data: list[str]) -> list[str]:
-    """The files of a domain at no default place. One within the folder of the data is read with them."""
-    found = _named(project, DOMAIN)
-    return [] if DATA in data and any(name.startswith(f"{DATA}/") for name in found) else found
+    """The files of a domain at no default place, but for those that are read as data, as a domain among them is."""
+    if DATA in data and next(_found(project / DATA, INTENTS), None) is not None:
+        return []
+    return [name for name in _named(project, DOMAIN) if name not in data and name.partition("/")[0] not in data]
 
 
 def _named(project: Path, sign: re.Pattern[bytes]) -> list[str]:

@@ -71,11 +71,20 @@ def test_the_folder_data_goes_first(tmp_path: Path) -> None:
             ["data", "my/actions.yml", "my/intents.yml", "my/say.yml", "my/slots.yml"],
         ),
         ({"data/domain/all.yml": DOMAIN, "old/domain.yml": DOMAIN}, ["data"]),
+        (
+            {"data/say.yml": "responses: {utter_faq/a: [{text: b}]}\n", "bot/domain.yml": DOMAIN},
+            ["data", "bot/domain.yml"],
+        ),
     ],
 )
 def test_a_domain_is_found_by_its_keys(tmp_path: Path, domain: dict[str, str], places: list[str]) -> None:
     put(tmp_path, {"config.yml": CONFIG, "data/all.yml": TRAINING} | domain)
     assert data_places(tmp_path) == places
+
+
+def test_a_file_of_both_is_named_once(tmp_path: Path) -> None:
+    put(tmp_path, {"config.yml": CONFIG, "all.yml": TRAINING + DOMAIN.partition("\n")[2]})
+    assert data_places(tmp_path) == ["all.yml"]
 
 
 def test_a_broken_file_is_found_and_told(tmp_path: Path) -> None:
