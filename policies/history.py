@@ -115,8 +115,8 @@ def points(story: Story) -> Iterator[Point]:
     """Every place of a story where the bot acts or, its actions done, listens.
 
     A first step that is an action is what the story begins after, so it is not a place to choose. A rule that waits
-    for no one does not say what comes after its last action. A story ends at the first thing the bot says in free
-    words.
+    for no one does not say what comes after its last action; one without any action says nothing to the message, as the
+    bot does between two messages of a story. A story ends at the first thing the bot says in free words.
     """
     slots: dict[str, Any] = {}
     form: str | None = None
@@ -150,10 +150,11 @@ def _choice(story: Story, past: Sequence[StoryStep], step: StoryStep | None) -> 
     if not past:
         return None
     if step is None:
-        return LISTEN if story.wait_for_user_input and _acted(story, past) else None
+        silent = story.is_rule and is_user(past[-1])
+        return LISTEN if story.wait_for_user_input and (silent or _acted(story, past)) else None
     if step.action is not None:
         return step.action
-    return LISTEN if is_user(step) and _acted(story, past) else None
+    return LISTEN if is_user(step) and (is_user(past[-1]) or _acted(story, past)) else None
 
 
 def _acted(story: Story, past: Sequence[StoryStep]) -> bool:

@@ -84,7 +84,8 @@ class RulePolicy:
 
     def _verdict(self, point: Point, belief: Belief, state: DialogueState) -> Verdict:
         form = state.active_form
-        if point.action == LISTEN and form is not None and not point.says_form and form not in state.rejected:
+        answered = point.action == LISTEN and point.past[-1].action is not None
+        if answered and form is not None and not point.says_form and form not in state.rejected:
             if self._leaves(form, moves(state.turns[-1:])):
                 return Pass(f"a story does not go back to {form} after {point.past[-1].action}")
             reason = f"follows from {point.past[-1].action}: {point.where} is done, so {form} goes on"

@@ -197,6 +197,37 @@ def test_a_rule_of_several_user_turns(tmp_path, steps, instead):
     assert [predicted for _, predicted in found[:1]] == ([] if instead is None else [instead])
 
 
+SILENT = """
+intents: [cough, sneeze, more, greet]
+forms: {q_form: {required_slots: []}}
+rules:
+- rule: to a cough nothing is said
+  steps: [intent: cough]
+- rule: greet
+  steps: [intent: greet, action: utter_greet]
+stories:
+- story: nothing before it goes on
+  steps: [intent: sneeze, intent: more, action: utter_more]
+"""
+
+
+@pytest.mark.parametrize(
+    ("steps", "instead"),
+    [
+        ("intent: cough", None),
+        ("intent: cough, intent: greet, action: utter_greet", None),
+        ("intent: cough, action: utter_greet", "action_listen"),
+        ("intent: sneeze, intent: more, action: utter_more", None),
+        ("active_loop: q_form, intent: cough, action: utter_greet", "action_listen"),
+    ],
+)
+def test_a_message_may_get_no_answer(tmp_path, steps, instead):
+    (tmp_path / "all.yml").write_text(SILENT)
+    data = read_data([tmp_path])
+    world = data.domain, Chain([build("rules"), build("memory")]).fit(data.stories)
+    assert [predicted for _, predicted in wrong(world, steps)[:1]] == ([] if instead is None else [instead])
+
+
 @pytest.mark.skipif("not __import__('os').environ.get('STARFOLD_RASA_BOTS')", reason="STARFOLD_RASA_BOTS is not set")
 def test_the_rules_of_rasas_own_rule_bot():
     import os

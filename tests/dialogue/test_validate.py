@@ -179,7 +179,7 @@ def test_a_whole_project(tmp_path: Path) -> None:
     (tmp_path / "data" / "bad.yml").write_text("nlus: []\n", encoding="utf-8")
     (tmp_path / "bot.yml").write_text("policies: [rules, {type: memory, max_histori: 3}]\n", encoding="utf-8")
     lines = [str(problem).replace(f"{tmp_path}/", "") for problem in validate_project(tmp_path)]
-    assert any(line.startswith("bot.yml:1:19: policy 'memory': unknown option 'max_histori'") for line in lines)
+    assert any(line.startswith("bot.yml:1:34: policy 'memory': unknown option 'max_histori'") for line in lines)
     assert any(line.startswith("data/bad.yml:1:1: warning: unknown section 'nlus'") for line in lines)
     assert any("action 'utter_by' is not in the domain" in line for line in lines)
     (tmp_path / "bot.yml").write_text("name: [\n", encoding="utf-8")
