@@ -14,7 +14,8 @@ def follow(point: Point, belief: Belief, policy: str) -> Decision:
     """
     last = point.past[-1]
     if point.action == LISTEN:
-        return Decision(Kind.LISTEN, LISTEN, 1.0, policy, f"follows from {last.action}: {point.where} is done")
+        done = f"follows from {last.action}: {point.where} is done" if last.action else f"{point.where} says nothing"
+        return Decision(Kind.LISTEN, LISTEN, 1.0, policy, done)
     if last.action is not None:
         reason, confidence = f"follows from {last.action}: {point.where} says so", 1.0
     elif last.intent is None:

@@ -21,6 +21,7 @@ from dialogue.training.places import substitute
 from dialogue.training.stories import read_rules, read_stories
 from dialogue.training.types import Draft, Example, Reference, Regex
 from dialogue.training.yaml import NoMappingError, read_yaml
+from policies.history import base_intent
 from policies.types import FILLED, Story, StoryStep
 
 SECTIONS: Mapping[str, Callable[[Node, Draft], None]] = MappingProxyType(
@@ -178,13 +179,30 @@ def _declare_quietly(key: str, section: Node, draft: Draft) -> None:
 def as_policies_see(story: Story, domain: Domain) -> Story:
     """The story with only what may influence a policy: of a text or a list that it is filled, of other slots the value.
 
-    Slots that do not influence conversations are left out. Slots the domain does not declare stay as written.
+    Slots and entities that do not influence conversations, and entities that the intent ignores, are left out. Slots
+    the domain does not declare stay as written.
     """
 
+    def seen_step(step: StoryStep) -> StoryStep:
+        if step.entities:
+            return replace(step, entities=tuple(one for one in step.entities if _counts(one.entity, step, domain)))
+        return replace(step, slots=_visible(step.slots, domain)) if step.slots else step
+
     def steps(found: Sequence[StoryStep]) -> tuple[StoryStep, ...]:
-        return tuple(replace(step, slots=_visible(step.slots, domain)) if step.slots else step for step in found)
+        return tuple(map(seen_step, found))
 
     return replace(story, steps=steps(story.steps), condition=steps(story.condition))
+
+
+def _counts(entity: str, step: StoryStep, domain: Domain) -> bool:
+    """Whether an entity may influence a policy in a message of the step's intent."""
+    intent = domain.intents.get(base_intent(step.intent or ""))
+    if intent is not None and entity in intent.ignore_entities:
+        return False
+    if intent is not None and intent.use_entities is not None:
+        return entity in intent.use_entities
+    spec = domain.entities.get(entity)
+    return spec is None or spec.influence_conversation
 
 
 def _visible(slots: Mapping[str, Any], domain: Domain) -> Mapping[str, Any]:

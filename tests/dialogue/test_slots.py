@@ -2,11 +2,11 @@
 
 import pytest
 
-from dialogue.domain import Domain, Slot
+from dialogue.domain import Domain, EntitySpec, IntentSpec, Slot
 from dialogue.slots import OTHER, kept, seen, seen_slots
 from dialogue.training.data import as_policies_see
 from policies.types import FILLED
-from tests.policies.worlds import rule, slot
+from tests.policies.worlds import rule, slot, user
 
 BUDGET = Slot("budget", "categorical", values=("Low", True, 3))
 
@@ -53,6 +53,18 @@ def test_all_slots_at_once():
     }
     values = {"name": "Ada"}
     assert seen_slots(slots, values) is values
+
+
+def test_a_story_asks_for_no_entity_that_its_intent_ignores():
+    intents = {
+        "all": IntentSpec("all"),
+        "some": IntentSpec("some", use_entities=("city", "quiet"), ignore_entities=("city",)),
+        "none": IntentSpec("none", use_entities=()),
+    }
+    entities = {name: EntitySpec(name, influence_conversation=name != "quiet") for name in ("city", "day", "quiet")}
+    said = [user(name, *entities) for name in intents]
+    told = as_policies_see(rule("r", *said), Domain(intents=intents, entities=entities))
+    assert [[one.entity for one in step.entities] for step in told.steps] == [["city", "day"], ["quiet"], []]
 
 
 def test_a_story_speaks_of_what_policies_see():
