@@ -36,32 +36,38 @@ def write_starter(target: Path, *, package: Path = PACKAGE) -> tuple[Path, ...]:
     return tuple(files)
 
 
-def write_translation(rasa: Path, target: Path, places: Sequence[Path] = ()) -> Path:
+def write_translation(rasa: Path, target: Path, data: Sequence[Path] = (), domain: Sequence[Path] = ()) -> Path:
     """Write a bot.yml into `target` that says what a Rasa project says. The project's data stay where they are.
 
     Args:
         rasa: folder of the project.
         target: folder of the bot.yml.
-        places: files and folders of training data and domain; by default what is found in the project.
+        data: files and folders of training data; by default what is found in the project.
+        domain: those of the domain, in the same way.
 
     Raises:
         ProjectError: if `rasa` is no Rasa project or its files are wrong, or `target` has a bot.yml already.
     """
+    from dialogue.rasa.files import Named
     from dialogue.rasa.project import CONFIG, is_rasa_project, translate
     from dialogue.rasa.write import bot_yml
 
-    if not (is_rasa_project(rasa) or (places and (rasa / CONFIG).is_file())):
+    if not (is_rasa_project(rasa) or (data and (rasa / CONFIG).is_file())):
         message = f"no Rasa project: expected {CONFIG}, and with it a domain and YAML files with nlu, stories or rules"
         raise ProjectError([error(Where(str(rasa)), message)])
     file = target / "bot.yml"
     _refuse_to_overwrite({file: rasa}, target)
     report = Report()
-    named = [way_to(place, rasa).rstrip("/") or os.curdir for place in places]
-    translation = translate(rasa, report, fill=False, places=named or None)
+    named = Named(_seen_from(rasa, data), _seen_from(rasa, domain))
+    translation = translate(rasa, report, fill=False, named=named)
     report.raise_errors()
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(bot_yml(translation, way_to(rasa, target)), encoding="utf-8")
     return file
+
+
+def _seen_from(folder: Path, places: Sequence[Path]) -> tuple[str, ...]:
+    return tuple(way_to(place, folder).rstrip("/") or os.curdir for place in places)
 
 
 def way_to(folder: Path, start: Path) -> str:

@@ -33,12 +33,11 @@ def init(
     from dialogue.scaffold import write_starter, write_translation
 
     target = project if folder == HERE else folder
-    places = [*(data or ()), *(domain or ())]
-    if places and from_rasa is None:
+    if (data or domain) and from_rasa is None:
         raise typer.BadParameter("is for a Rasa project, with --from-rasa", param_hint="--data" if data else "--domain")
     if from_rasa is not None:
         target = from_rasa if target == HERE else target
-        written = f"wrote {write_translation(from_rasa, target, places)}"
+        written = f"wrote {write_translation(from_rasa, target, data or (), domain or ())}"
     else:
         written = f"wrote {len(write_starter(target))} files"
     typer.echo(f"{written}; now: starfold chat" + ("" if target == HERE else f" --project {target}"))

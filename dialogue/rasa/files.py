@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from dialogue.errors import Where
@@ -30,20 +31,31 @@ DOMAIN = re.compile(
 )
 
 
-def data_places(project: Path) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Files and folders that somebody named, seen from the project; of what nobody did, those found there count."""
+
+    data: tuple[str, ...] = ()
+    domain: tuple[str, ...] = ()
+
+
+NOTHING = Named()
+
+
+def data_places(project: Path, named: Named = NOTHING) -> list[str]:
     """Files and folders of training data and domain, as `data:` of bot.yml names them.
 
     The data come first: taught examples are written there.
     """
-    data = _training_data(project)
-    domain = next((name for name in DOMAINS if (project / name).exists()), None)
-    return [*data, domain] if domain is not None else [*data, *_domain(project, data)]
+    data = list(named.data) or _training_data(project)
+    default = [name for name in DOMAINS if (project / name).exists()][:1]
+    return [*data, *(named.domain or default or _domain(project, data))]
 
 
-def rows_of_files(project: Path, places: list[str]) -> Iterator[Row]:
-    """A row for each file that is at none of Rasa's default places."""
+def rows_of_files(project: Path, places: list[str], named: Named) -> Iterator[Row]:
+    """A row for each file that was found elsewhere than at Rasa's default places."""
     for place in places:
-        if place != DATA and place not in DOMAINS:
+        if place not in (DATA, *DOMAINS, *named.data, *named.domain):
             yield Row(Where(str(project / place)), place, "data", "found by its keys")
 
 
@@ -52,17 +64,17 @@ def _training_data(project: Path) -> list[str]:
     folder = [DATA] if (project / DATA).exists() else []
     if folder and next(_found(project / DATA, TRAINING), None) is not None:
         return folder
-    return _named(project, TRAINING) or folder
+    return _names(project, TRAINING) or folder
 
 
 def _domain(project: Path, data: list[str]) -> list[str]:
     """The files of a domain at no default place, but for those that are read as data, as a domain among them is."""
     if DATA in data and next(_found(project / DATA, INTENTS), None) is not None:
         return []
-    return [name for name in _named(project, DOMAIN) if name not in data and name.partition("/")[0] not in data]
+    return [name for name in _names(project, DOMAIN) if name not in data and name.partition("/")[0] not in data]
 
 
-def _named(project: Path, sign: re.Pattern[bytes]) -> list[str]:
+def _names(project: Path, sign: re.Pattern[bytes]) -> list[str]:
     """The files that show a sign, as seen from the project's folder, in alphabetical order."""
     return sorted(file.relative_to(project).as_posix() for file in _found(project, sign))
 

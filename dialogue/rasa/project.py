@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from dialogue.errors import ProjectError, suggestion
 from dialogue.rasa.credentials import Credentials, read_credentials
 from dialogue.rasa.endpoints import Endpoints, read_endpoints
-from dialogue.rasa.files import data_places, rows_of_files
+from dialogue.rasa.files import NOTHING, Named, data_places, rows_of_files
 from dialogue.rasa.found import Row, listing, scalar, table
 from dialogue.rasa.pipeline import read_pipeline
 from dialogue.rasa.policies import read_policies
@@ -54,7 +54,7 @@ def rows_of(project: Path) -> tuple[Row, ...]:
         return ()
 
 
-def translate(project: Path, report: Report, *, fill: bool = True, places: Sequence[str] | None = None) -> Translation:
+def translate(project: Path, report: Report, *, fill: bool = True, named: Named = NOTHING) -> Translation:
     """Read config.yml, endpoints.yml and credentials.yml.
 
     Args:
@@ -62,7 +62,7 @@ def translate(project: Path, report: Report, *, fill: bool = True, places: Seque
         report: gets what is wrong with them.
         fill: whether `${NAME}` in endpoints.yml and credentials.yml is replaced by the environment's value, or left for
             bot.yml to name.
-        places: files and folders of training data and domain, seen from the project; by default what is found.
+        named: where training data and domain are, if somebody says so.
 
     Raises:
         ProjectError: if one of the first two is no YAML at all.
@@ -73,9 +73,8 @@ def translate(project: Path, report: Report, *, fill: bool = True, places: Seque
         ends = read_endpoints(read_yaml(project / ENDPOINTS, report), report, fill=fill)
     if (project / CREDENTIALS).is_file():
         channels = _channels(project / CREDENTIALS, fill)
-    found = data_places(project) if places is None else list(places)
-    files = rows_of_files(project, found) if places is None else ()
-    return _joined(config, found, files, ends, channels, report)
+    places = data_places(project, named)
+    return _joined(config, places, rows_of_files(project, places, named), ends, channels, report)
 
 
 def _channels(credentials: Path, fill: bool) -> Credentials:

@@ -118,6 +118,14 @@ def test_init_from_rasa_takes_other_places(tmp_path: Path, monkeypatch: pytest.M
     assert "found by its keys" not in Path("bot.yml").read_text(encoding="utf-8")
 
 
+def test_only_the_domain_may_be_named(tmp_path: Path) -> None:
+    put(tmp_path, SPLIT | {"domains/de/all.yml": DOMAIN})
+    result = run("init", "--from-rasa", tmp_path, "--domain", tmp_path / "domains" / "de")
+    assert result.exit_code == 0, result.output
+    assert load_config(tmp_path).data == ["chitchat/stories.yml", "nlu.yml", "rules.yaml", "domains/de"]
+    assert "found by its keys" in (tmp_path / "bot.yml").read_text(encoding="utf-8")
+
+
 def test_other_commands_say_where_the_data_are_named(tmp_path: Path) -> None:
     for command in (["train"], ["validate"], ["chat"], ["run"], ["test", "stories"]):
         result = run(*command, "--data", tmp_path)
