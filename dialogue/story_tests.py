@@ -84,11 +84,11 @@ def run_test_stories(project: Path, *, files: Sequence[Path] = (), e2e: bool = F
 
 
 def story_files(config: Config, given: Sequence[Path] = ()) -> tuple[Path, ...]:
-    """The files of test stories: those given, or `test_*.yml` under the project's data and `tests/`."""
+    """The files of test stories: those given, or `test_*.yml` under or beside the project's data and under `tests/`."""
     folders = given or (*config.data_paths, *(config.project / name for name in FOLDERS))
     found: dict[Path, None] = {}
     for path in folders:
-        walked = _walk(path, whole=bool(given)) if path.is_dir() else [path] if given else []
+        walked = _walk(path, whole=bool(given)) if path.is_dir() else [path] if given else _beside(path)
         found.update(dict.fromkeys(walked))
     return tuple(found)
 
@@ -100,6 +100,11 @@ def _walk(folder: Path, *, whole: bool) -> Iterator[Path]:
         for name in sorted(names):
             if name.endswith(YAML_SUFFIXES) and not name.startswith(".") and (whole or name.startswith("test_")):
                 yield Path(parent, name)
+
+
+def _beside(file: Path) -> list[Path]:
+    """The test stories in the folder of a single file of data."""
+    return sorted(one for one in file.parent.glob("test_*") if one.suffix in YAML_SUFFIXES)
 
 
 def read_test_stories(files: Sequence[Path], config: Config) -> tuple[Story, ...]:

@@ -22,7 +22,7 @@ LOOPS = ("action_two_stage_fallback",)
 SAID_BY_ITSELF = ("utter_default", "utter_ask_rephrase", "utter_ask_affirmation")
 CALLED_BY_ITSELF = re.compile(r"validate_|action_ask_|action_validate_slot_mappings$")
 SHORTCUT = re.compile(r"/([^\s@{]+)")
-PLACEHOLDER = re.compile(r"(?<!\{)\{([A-Za-z_][\w.-]*)\}(?!\})")
+PLACEHOLDER = re.compile(r"(?<!\{)\{([^\W\d][\w.-]*)\}(?!\})")
 
 
 def validate_project(project: Path) -> tuple[Problem, ...]:

@@ -77,6 +77,16 @@ def test_the_files_are_found_by_name_in_data_and_tests(project):
     assert [file.name for file in story_files(config, [project / "tests" / "test_d.txt"])] == ["test_d.txt"]
 
 
+def test_files_lie_beside_single_files_of_data(project):
+    (project / "below").mkdir()
+    for name in ("test_a.yml", "test_b.txt", "below/test_c.yml"):
+        write(project, name, PASSING)
+    write(project, "more.yml", "nlu: []")
+    (project / "bot.yml").write_text("data: [data, more.yml]\n")
+    config = load_config(project)
+    assert [file.name for file in story_files(config)] == ["test_a.yml"]
+
+
 def test_a_project_without_test_stories_is_told_so(project):
     write(project, "tests/test_nlu.yml", "nlu: []")
     with pytest.raises(ProjectError, match=r"no test stories; looked for `stories:` in .*test_nlu\.yml"):

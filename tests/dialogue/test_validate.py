@@ -110,6 +110,7 @@ def test_nothing_is_wrong_with_a_sound_bot(tmp_path: Path) -> None:
         ),
         ("requested_slot: city", "requested_slot: requested_slot", ["form 'trip' never asks for 'requested_slot'"]),
         ("{city}", "{ctiy}", ["no slot fills {ctiy}; did you mean 'city'?"]),
+        ("{city}", "{città}", ["no slot fills {città}"]),
         ("utter_bye: [", "utter_extra: [text: x]\n  utter_bye: [", ["response 'utter_extra' is never said"]),
         ("entities: [city]", "entities: [city, time]", ["entity 'time' is never marked or used"]),
         ("- greet\n", "- greet\n- lost: {description: x}\n", ["intent 'lost' is never answered"]),
