@@ -43,7 +43,8 @@ class Guarded(TyperGroup):
             option = getattr(error, "option_name", None)
             if option not in PLACES:
                 raise
-            told = f"all commands read the same data; `starfold init --from-rasa DIR {option} PATH` names them"
+            names = f"`starfold init --from-rasa DIR {option} PATH` names others"
+            told = f"a project's files are found, the same for all commands; {names}"
             raise typer.BadParameter(told, getattr(error, "ctx", None), param_hint=option) from error
         return result
 

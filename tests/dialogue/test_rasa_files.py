@@ -130,7 +130,7 @@ def test_other_commands_say_where_the_data_are_named(tmp_path: Path) -> None:
     for command in (["train"], ["validate"], ["chat"], ["run"], ["test", "stories"]):
         result = run(*command, "--data", tmp_path)
         assert result.exit_code == 2
-        assert "`starfold init --from-rasa DIR --data PATH` names them" in " ".join(result.stderr.split())
+        assert "`starfold init --from-rasa DIR --data PATH` names others" in " ".join(result.stderr.split())
         assert "No such option" in run(*command, "--date", tmp_path).stderr
     assert run("init", tmp_path / "bot", "--data", tmp_path).exit_code == 2
 
