@@ -32,6 +32,7 @@ STORY_KEYS = ("story", "steps", "metadata")
 RULE_KEYS = ("rule", "steps", "metadata", "condition", "conversation_start", "wait_for_user_input")
 STEP_KINDS = ("intent", "user", "action", "bot", "slot_was_set", "active_loop", "checkpoint", "or")
 STEP_KEYS = (*STEP_KINDS, "entities", "metadata")
+OR_KINDS = ("intent", "user", "slot_was_set")
 MAX_ALTERNATIVES = 1000
 EXTRACTOR = "story"
 
@@ -241,15 +242,16 @@ def _read_or(node: Node, draft: Draft) -> list[Alternatives]:
     """`or:` a list of what the user says, or of `slot_was_set`."""
     found: list[StoryStep] = []
     for item in read_items(node, "or", draft.report):
-        fields = read_fields(item, "an alternative of `or`", STEP_KEYS, draft.report)
+        if isinstance(item, Table) and not any(kind in item.entries for kind in OR_KINDS):
+            wanted = f"expected intent, user or slot_was_set, got {' and '.join(item.entries) or 'nothing'}"
+            draft.report.error(item.where, f"an alternative of `or`: {wanted}")
+            continue
+        fields = read_fields(item, "an alternative of `or`", (*OR_KINDS, "entities", "metadata"), draft.report)
         if "intent" in fields or "user" in fields:
             step = _read_turn(fields, draft)
             found += [replace(step, where=str(item.where))] if step else []
         elif "slot_was_set" in fields:
             found += [step for (step,) in _placed(_read_state(fields, draft), item)]
-        elif isinstance(item, Table):
-            wanted = f"expected intent, user or slot_was_set, got {' and '.join(item.entries) or 'nothing'}"
-            draft.report.error(item.where, f"an alternative of `or`: {wanted}")
     return [tuple(found)] if found else []
 
 

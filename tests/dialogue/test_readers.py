@@ -401,6 +401,7 @@ def test_checkpoints_that_loop_or_multiply_are_bounded(tmp_path: Path) -> None:
         ("- intent: a\n    action: b", "a step: expected one of intent, user, action"),
         ("- action: a\n    entities: [x]", "entities belong to an intent or a user text"),
         ("- or:\n    - action: b", "an alternative of `or`: expected intent, user or slot_was_set, got action"),
+        ("- or:\n    - {intent: a, action: b}", "an alternative of `or`: unknown key 'action'"),
         ("- intent: /a", "warning: intent '/a': the slash is not needed"),
         ("- a", "a step: expected a mapping, got the text 'a'"),
         ("- intent:", "intent: expected a text, got nothing"),
