@@ -14,9 +14,9 @@ from dialogue.training.nodes import (
     Listing,
     Node,
     Scalar,
-    Table,
     describe,
     is_empty,
+    is_mapping,
     plain,
     read_fields,
     read_items,
@@ -35,6 +35,8 @@ def read_nlu(section: Node, draft: Draft) -> None:
     for item in read_items(section, "nlu", draft.report):
         fields = read_fields(item, "an nlu item", KEYS, draft.report)
         kinds = [kind for kind in KINDS if kind in fields]
+        if not is_mapping(item):
+            continue
         if len(kinds) != 1:
             wanted = f"expected one of {', '.join(KINDS)}, got {' and '.join(kinds) or 'none of them'}"
             draft.report.error(item.where, f"an nlu item: {wanted}")
@@ -133,7 +135,7 @@ def _listed(item: Node, draft: Draft) -> Iterator[tuple[Where, str, Any]]:
     single = isinstance(item, Scalar)
     fields = {"text": item} if single else read_fields(item, "an example", ("text", "metadata"), draft.report)
     if "text" not in fields:
-        if isinstance(item, Table):
+        if is_mapping(item):
             draft.report.error(item.where, "an example: the key text is missing")
         return
     text = read_text(fields["text"], "an example", draft.report)

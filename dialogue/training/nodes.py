@@ -117,6 +117,11 @@ def is_empty(node: Node) -> bool:
     return isinstance(node, Scalar) and node.value is None
 
 
+def is_mapping(node: Node) -> bool:
+    """Whether it is a mapping, or nothing, which is read as an empty one. That it is something else is told there."""
+    return isinstance(node, Table) or is_empty(node)
+
+
 def plain(node: Node) -> Any:
     """The node as plain Python: dict, list, str, int, float, bool, None."""
     if isinstance(node, Table):

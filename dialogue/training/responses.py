@@ -14,6 +14,7 @@ from dialogue.training.nodes import (
     Table,
     describe,
     is_empty,
+    is_mapping,
     plain,
     read_entries,
     read_fields,
@@ -78,7 +79,7 @@ def _read_words(node: Node, what: str, draft: Draft) -> str | None:
 def _read_button(node: Node, draft: Draft) -> Mapping[str, Any]:
     """`title` is required; `payload` and whatever a channel understands may stand beside it."""
     entries = read_entries(node, "a button", draft.report)
-    if isinstance(node, Table) and "title" not in entries:
+    if is_mapping(node) and "title" not in entries:
         draft.report.error(node.where, "a button: the key title is missing")
     for key in ("title", "payload"):
         if key in entries:
@@ -88,6 +89,8 @@ def _read_button(node: Node, draft: Draft) -> Mapping[str, Any]:
 
 def _read_condition(node: Node, draft: Draft) -> ResponseCondition:
     fields = read_fields(node, "a condition of a response", ("type", "name", "value"), draft.report)
+    if not is_mapping(node):
+        return ResponseCondition("", None)
     if missing := [key for key in ("type", "name", "value") if key not in fields]:
         draft.report.error(node.where, f"a condition of a response: {' and '.join(missing)} missing")
     elif plain(fields["type"]) != "slot":

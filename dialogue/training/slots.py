@@ -13,6 +13,7 @@ from dialogue.training.nodes import (
     Node,
     Table,
     is_empty,
+    is_mapping,
     plain,
     read_entries,
     read_fields,
@@ -67,7 +68,7 @@ def _read_slot(name: str, entry: Entry, draft: Draft) -> Slot | None:
     if "auto_fill" in fields:
         draft.report.error(fields["auto_fill"].where, f"{what}: auto_fill {FORMER['auto_fill']}")
     if "type" not in fields:
-        if isinstance(entry.value, Table) or is_empty(entry.value):
+        if is_mapping(entry.value):
             draft.report.error(entry.where, f"{what} has no type; expected one of {', '.join(SLOT_TYPES)}")
         return None
     kind = read_text(fields["type"], "type", draft.report)
@@ -169,7 +170,7 @@ def _read_mapping(node: Node, slot: str, draft: Draft) -> SlotMapping:
     fields = read_fields(node, what, MAPPING_KEYS, draft.report, strict=False)
     kind = read_text(fields["type"], "type", draft.report) if "type" in fields else None
     kind = "custom" if kind == CONTROLLED else kind
-    if isinstance(node, Table) and "type" not in fields:
+    if is_mapping(node) and "type" not in fields:
         draft.report.error(node.where, f"{what} has no type; expected one of {', '.join(MAPPING_TYPES)}")
     elif kind is not None and kind not in MAPPING_TYPES:
         draft.report.error(fields["type"].where, f"{what}: unknown type {kind!r}{suggestion(kind, MAPPING_TYPES)}")
@@ -207,7 +208,7 @@ def _intents(node: Node | None, draft: Draft) -> tuple[str, ...]:
 def _read_condition(node: Node, draft: Draft) -> MappingCondition:
     what = "a condition of a slot mapping"
     fields = read_fields(node, what, ("active_loop", "requested_slot"), draft.report)
-    if isinstance(node, Table) and "active_loop" not in fields:
+    if is_mapping(node) and "active_loop" not in fields:
         message = f"{what}: the key active_loop is missing; read as null: it holds while no form is active"
         draft.report.warning(node.where, message)
     names = {

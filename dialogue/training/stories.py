@@ -17,6 +17,7 @@ from dialogue.training.nodes import (
     Scalar,
     Table,
     is_empty,
+    is_mapping,
     plain,
     read_entries,
     read_fields,
@@ -91,10 +92,10 @@ def _read_conditions(fields: Mapping[str, Node], draft: Draft) -> list[Alternati
     found: list[Alternatives] = []
     for item in read_items(fields["condition"], "condition", draft.report) if "condition" in fields else ():
         step = read_fields(item, "a condition of a rule", ("active_loop", "slot_was_set"), draft.report)
-        if len(step) != 1:
-            draft.report.error(item.where, "a condition of a rule: expected one of active_loop, slot_was_set")
-        else:
+        if len(step) == 1:
             found += _read_state(step, draft)
+        elif is_mapping(item):
+            draft.report.error(item.where, "a condition of a rule: expected one of active_loop, slot_was_set")
     return found
 
 
@@ -127,7 +128,7 @@ def _read_step(fields: Mapping[str, Node], item: Node, draft: Draft) -> list[Alt
     """A step as the list of what it says, each with its alternatives (one, unless it is an `or`)."""
     kinds = [kind for kind in STEP_KINDS if kind in fields]
     is_turn = "intent" in kinds or "user" in kinds
-    if not isinstance(item, Table) or ("metadata" in fields and not kinds):
+    if not is_mapping(item) or ("metadata" in fields and not kinds):
         return []
     if not kinds or (len(kinds) > 1 and kinds != ["intent", "user"]):
         wanted = f"expected one of {', '.join(STEP_KINDS)}, got {' and '.join(kinds) or 'none of them'}"
@@ -242,8 +243,9 @@ def _read_or(node: Node, draft: Draft) -> list[Alternatives]:
     """`or:` a list of what the user says, or of `slot_was_set`."""
     found: list[StoryStep] = []
     for item in read_items(node, "or", draft.report):
-        if isinstance(item, Table) and not any(kind in item.entries for kind in OR_KINDS):
-            wanted = f"expected intent, user or slot_was_set, got {' and '.join(item.entries) or 'nothing'}"
+        written = item.entries if isinstance(item, Table) else ()
+        if is_mapping(item) and not any(kind in written for kind in OR_KINDS):
+            wanted = f"expected intent, user or slot_was_set, got {' and '.join(written) or 'nothing'}"
             draft.report.error(item.where, f"an alternative of `or`: {wanted}")
             continue
         fields = read_fields(item, "an alternative of `or`", (*OR_KINDS, "entities", "metadata"), draft.report)

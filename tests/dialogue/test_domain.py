@@ -278,6 +278,20 @@ def test_a_setting_is_made_once(tmp_path: Path) -> None:
         ("responses: {utter_a: hi}", "1:22: response 'utter_a': expected a list, got the text 'hi'"),
         ("responses: {utter_a: [{text: b, buttons: [c]}]}", "1:43: a button: expected a mapping, got the text 'c'"),
         ("nlu: [{intent: a, examples: [[b]]}]", "1:30: an example: expected a mapping, got a list"),
+        ("nlu: [null]", "1:7: an nlu item: expected one of"),
+        ("stories: [{story: a, steps: [null]}]", "1:30: a step: expected one of"),
+        ("stories: [{story: a, steps: [or: [null]]}]", "1:35: an alternative of `or`: expected intent"),
+        ("slots: {a: {type: text, mappings: [null]}}", "1:36: a mapping of slot 'a' has no type"),
+        ("slots: {a: null}", "1:9: slot 'a' has no type"),
+        ("nlu: [a]", "1:7: an nlu item: expected a mapping, got the text 'a'"),
+        (
+            "responses: {utter_a: [{text: b, condition: [c]}]}",
+            "1:45: a condition of a response: expected a mapping, got the text 'c'",
+        ),
+        (
+            "rules: [{rule: a, condition: [b], steps: [intent: restart]}]",
+            "1:31: a condition of a rule: expected a mapping, got the text 'b'",
+        ),
         ("stories: [{story: a, steps: [b]}]", "1:30: a step: expected a mapping, got the text 'b'"),
         (
             "slots: {a: {type: text, mappings: [{type: from_text, conditions: [{requested_slot: a}]}]}}",
