@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dialogue.fusion.member import see
-from dialogue.fusion.units import Below, Seen, Units
+from dialogue.fusion.units import Below, Early, Seen, Units
 from dialogue.posterior.kernel import IntArray, unit
 from encoders.base import Encoder
 from encoders.bert import BertEncoder
@@ -21,7 +22,7 @@ from encoders.features import Utterance
 
 @dataclass(frozen=True, slots=True)
 class Continued:
-    """Which encoder the fusion continues, and how many of its last layers."""
+    """Which encoder is continued by others, and how many of its last layers."""
 
     name: str
     layers: int
@@ -29,11 +30,15 @@ class Continued:
 
 @dataclass(frozen=True, slots=True)
 class EncoderSet:
-    """Fitted encoders under their own names, with their types, in the order of bot.yml."""
+    """Fitted encoders under their own names, with their types, in the order of bot.yml.
+
+    `continued` is what the fusion continues; the tagger reads the states that go into the last layers of `tagged`.
+    """
 
     encoders: Mapping[str, Encoder]
     types: Mapping[str, str]
     continued: Continued | None
+    tagged: Continued | None = None
 
     def see(
         self, utterances: Sequence[Utterance], cache: FeatureCache | None = None, clock: dict[str, float] | None = None
@@ -47,18 +52,24 @@ class EncoderSet:
         """
         seen: dict[str, Seen] = {}
         below: Below | None = None
+        early: Early | None = None
         for name, encoder in self.encoders.items():
             start = time.perf_counter()
             if isinstance(encoder, BertEncoder):
-                layers = self.continued.layers if self.continued and self.continued.name == name else 0
+                depths = [one.layers if one and one.name == name else 0 for one in (self.continued, self.tagged)]
+                layers = tuple(sorted({depth for depth in depths if depth}))
                 records = pretrained(encoder, utterances, layers, cache)
                 seen[name] = flatten(records) if records else see(encoder, utterances)
-                below = lower(records, utterances) if layers else below
+                if depths[0]:
+                    below = lower(records, utterances, layers.index(depths[0]), encoder.dim)
+                if depths[1]:
+                    states = [at_depth(record, layers.index(depths[1]), encoder.dim) for record in records]
+                    early = Early(states, [record.offsets for record in records])
             else:
                 seen[name] = see(encoder, utterances)
             if clock is not None:
                 clock[name] = (time.perf_counter() - start) * 1000
-        return Units(seen, below, len(utterances))
+        return Units(seen, below, len(utterances), early)
 
     def save(self, folder: Path) -> None:
         """Write one folder for each encoder."""
@@ -67,13 +78,16 @@ class EncoderSet:
             encoder.save(folder / name)
 
     @classmethod
-    def load(cls, folder: Path, types: Mapping[str, str], continued: Continued | None) -> EncoderSet:
+    def load(
+        cls, folder: Path, types: Mapping[str, str], continued: Continued | None, tagged: Continued | None = None
+    ) -> EncoderSet:
         """Read what `save` wrote. Raises `ValueError` naming a missing or damaged file."""
-        return cls({name: resolve(kind).load(folder / name) for name, kind in types.items()}, types, continued)
+        encoders = {name: resolve(kind).load(folder / name) for name, kind in types.items()}
+        return cls(encoders, types, continued, tagged)
 
 
 def pretrained(
-    encoder: BertEncoder, utterances: Sequence[Utterance], layers: int, cache: FeatureCache | None
+    encoder: BertEncoder, utterances: Sequence[Utterance], layers: Sequence[int], cache: FeatureCache | None
 ) -> Sequence[Encoded]:
     """One record a text, from the cache where there is one."""
     if cache is not None:
@@ -89,10 +103,18 @@ def flatten(records: Sequence[Encoded]) -> Seen:
     return Seen(words, starts, unit(np.stack([record.sentence for record in records])))
 
 
-def lower(records: Sequence[Encoded], utterances: Sequence[Utterance]) -> Below:
+def at_depth(record: Encoded, number: int, width: int) -> NDArray[np.float16]:
+    """The states [s, H] of one of the depths that were asked for, H = `width`."""
+    return record.below[:, number * width : (number + 1) * width]
+
+
+def lower(records: Sequence[Encoded], utterances: Sequence[Utterance], number: int, width: int) -> Below:
     """The states below the continued layers, with the word each subword lies in."""
     pairs = zip(records, utterances, strict=True)
-    return Below([record.below for record in records], [words_of(record, utterance) for record, utterance in pairs])
+    return Below(
+        [at_depth(record, number, width) for record in records],
+        [words_of(record, utterance) for record, utterance in pairs],
+    )
 
 
 def words_of(record: Encoded, utterance: Utterance) -> IntArray:

@@ -221,11 +221,12 @@ class Model:
 
     def save(self, folder: Path) -> None:
         """Write model.json, encoders/, members/, head/ and, where there is one, tagger/ into an empty folder."""
-        continued = self.encoders.continued
+        continued, tagged = self.encoders.continued, self.encoders.tagged
         settings = {
             "language": self.language,
             "encoders": dict(self.encoders.types),
             "continued": [continued.name, continued.layers] if continued else None,
+            "tagged": [tagged.name, tagged.layers] if tagged else None,
             "members": [dict(member.types) for member in self.members],
             "classes": list(self.meaning.classes),
             "entities": self.entities.as_dict(),
@@ -248,7 +249,7 @@ class Model:
         file = folder / FILE
         try:
             settings = json.loads(file.read_text("utf-8"))
-            continued = Continued(*settings["continued"]) if settings["continued"] else None
+            continued, tagged = (Continued(*found) if (found := settings[k]) else None for k in ("continued", "tagged"))
             meaning = Meaning(tuple(settings["classes"]))
             tables = EntityTables.from_dict(settings["entities"])
             members, tags = settings["members"], settings["tagger"]
@@ -257,7 +258,7 @@ class Model:
             raise ValueError(f"{file} is missing or damaged: {error}") from error
         return cls(
             language,
-            EncoderSet.load(folder / "encoders", encoders, continued),
+            EncoderSet.load(folder / "encoders", encoders, continued, tagged),
             [Member.load(folder / "members" / str(number), types) for number, types in enumerate(members)],
             Head.load(folder / "head"),
             meaning,

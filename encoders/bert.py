@@ -137,22 +137,24 @@ class BertEncoder:
         if not self._opened().continues:
             raise ValueError(f"model {self.model!r} is not BERT-shaped: its last layers cannot be continued")
         check_layers(layers, self.layers)
-        return gather(list(self._run(utterances, top=False, below=layers)), len(utterances), self.dim)
+        return gather(list(self._run(utterances, top=False, below=[layers])), len(utterances), self.dim)
 
-    def forward(self, utterances: Sequence[Utterance], layers: int = 0) -> tuple[Features, LowerStates | None]:
-        """Features and, in the same pass, what goes into the last `layers` layers.
+    def forward(
+        self, utterances: Sequence[Utterance], layers: Sequence[int] = ()
+    ) -> tuple[Features, LowerStates | None]:
+        """Features and, in the same pass, what goes into the last n layers, side by side for each n of `layers`.
 
         Args:
             utterances: B texts.
-            layers: 0 for features alone.
+            layers: none for features alone.
 
         Returns:
-            Features, and the lower states: None when `layers` is 0 or the model is not BERT-shaped.
+            Features, and the lower states: None without `layers` or when the model is not BERT-shaped.
         """
         opened = self._opened()
-        layers = layers if opened.continues else 0
-        if layers:
-            check_layers(layers, self.layers)
+        layers = layers if opened.continues else ()
+        for one in layers:
+            check_layers(one, self.layers)
         mask = word_mask(tuple(utterances))
         words = np.zeros((*mask.shape, self.dim), np.float32)
         sentence = np.zeros((len(utterances), self.dim * len(self.pooling)), np.float32)
@@ -163,7 +165,7 @@ class BertEncoder:
             sentence[part.rows] = self._pool(part.hidden, part.mask)
             if layers:
                 parts.append(part)
-        lower = gather(parts, len(utterances), self.dim) if layers else None
+        lower = gather(parts, len(utterances), self.dim * len(layers)) if layers else None
         return Features(words, mask, sentence), lower
 
     def top_layers(self, layers: int) -> TopLayers | None:
@@ -218,7 +220,7 @@ class BertEncoder:
             raise NotFittedError(f"the bert encoder of {self.model!r} is not ready; call fit or load first")
         return self.opened_
 
-    def _run(self, utterances: Sequence[Utterance], *, top: bool, below: int) -> Iterator[Ran]:
+    def _run(self, utterances: Sequence[Utterance], *, top: bool, below: Sequence[int]) -> Iterator[Ran]:
         """Run texts of like length together; blank ones are left out."""
         opened = self._opened()
         subwords = opened.tokenizer([utterance.text for utterance in utterances])

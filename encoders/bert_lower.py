@@ -17,7 +17,7 @@ class LowerStates:
     """What goes into the last layers of an encoder.
 
     Attributes:
-        states: [B, S, H] float32, zero where `mask` is false.
+        states: [B, S, k * H] float32, of k depths side by side, zero where `mask` is false.
         mask: [B, S] bool, true where text b has a subword s. A blank text has none. S is at least 1.
         offsets: [B, S, 2] int32, characters of the text; start equals end for special tokens and the prefix.
     """
@@ -42,7 +42,7 @@ class Ran:
 
 
 def gather(parts: Sequence[Ran], texts: int, width: int) -> LowerStates:
-    """Put the batches' lower states back into the order of the `texts` texts; `width` is H."""
+    """Put the batches' lower states back into the order of the `texts` texts; `width` is k * H."""
     longest = max((part.mask.shape[1] for part in parts), default=1)
     states = np.zeros((texts, longest, width), np.float32)
     mask = np.zeros((texts, longest), np.bool_)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,12 +23,12 @@ MODEL_FILE = "model.onnx"
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """Hidden states of a padded batch, each [B, S, H] float32; None when not asked for.
+    """Hidden states of a padded batch, [B, S, H] float32; None when not asked for.
 
     Attributes:
         last: the last layer's.
         last4: the mean of the last four layers' (of all layers when there are fewer).
-        below: what goes into the last n layers.
+        below: what goes into the last n layers, for each of k n asked for, side by side: [B, S, k * H].
     """
 
     last: FloatArray | None = None
@@ -48,14 +49,14 @@ class Runtime(Protocol):
         """L, how many layers there are."""
         ...
 
-    def __call__(self, ids: NDArray[np.int64], mask: BoolArray, *, top: bool, below: int) -> Hidden:
+    def __call__(self, ids: NDArray[np.int64], mask: BoolArray, *, top: bool, below: Sequence[int]) -> Hidden:
         """Hidden states of ids [B, S].
 
         Args:
             ids: subword ids.
             mask: [B, S], true where an id counts.
             top: whether `last` and `last4` are wanted.
-            below: n, to have what goes into the last n layers; 0 for not.
+            below: for each n what goes into the last n layers.
         """
         ...
 
@@ -79,15 +80,15 @@ class OnnxRuntime:
         self.hidden: int = outputs[0].shape[-1]
         self.layers = len(outputs) - 2
 
-    def __call__(self, ids: NDArray[np.int64], mask: BoolArray, *, top: bool, below: int) -> Hidden:
+    def __call__(self, ids: NDArray[np.int64], mask: BoolArray, *, top: bool, below: Sequence[int]) -> Hidden:
         """Run a batch; see `Runtime`."""
         wanted = {"last": hidden_name(self.layers), "last4": LAST_FOUR} if top else {}
-        if below:
-            wanted["below"] = hidden_name(self.layers - below)
-        names = list(dict.fromkeys(wanted.values()))
+        lower = [hidden_name(self.layers - n) for n in below]
+        names = list(dict.fromkeys([*wanted.values(), *lower]))
         inputs = {"embeddings": self._embeddings(ids), "mask": mask.astype(np.int32)}
         found = dict(zip(names, self._session.run(names, inputs), strict=True))
-        return Hidden(**{role: found[name] for role, name in wanted.items()})
+        side_by_side = np.concatenate([found[name] for name in lower], axis=2) if lower else None
+        return Hidden(**{role: found[name] for role, name in wanted.items()}, below=side_by_side)
 
     def save(self, folder: Path) -> None:
         """Write model.onnx and embeddings.safetensors."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ class TorchRuntime:
         """Wrap a model; sizes come from its config."""
         return cls(model.float().eval(), int(model.config.hidden_size), int(model.config.num_hidden_layers))
 
-    def __call__(self, ids: NDArray[np.int64], mask: BoolArray, *, top: bool, below: int) -> Hidden:
+    def __call__(self, ids: NDArray[np.int64], mask: BoolArray, *, top: bool, below: Sequence[int]) -> Hidden:
         """Run a batch; see `bert_runtime.Runtime`."""
         import torch
 
@@ -54,7 +54,7 @@ class TorchRuntime:
             return Hidden(
                 last=_numpy(states[-1]) if top else None,
                 last4=_numpy(torch.stack(states[1:][-4:]).mean(dim=0)) if top else None,
-                below=_numpy(states[self.layers - below]) if below else None,
+                below=_numpy(torch.cat([states[self.layers - n] for n in below], dim=2)) if below else None,
             )
 
     def save(self, folder: Path) -> None:

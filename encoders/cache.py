@@ -31,8 +31,10 @@ class Cacheable(Protocol):
         """Digest of everything the numbers depend on but the text."""
         ...
 
-    def forward(self, utterances: Sequence[Utterance], layers: int = 0) -> tuple[Features, LowerStates | None]:
-        """Features and what goes into the last `layers` layers."""
+    def forward(
+        self, utterances: Sequence[Utterance], layers: Sequence[int] = ()
+    ) -> tuple[Features, LowerStates | None]:
+        """Features and what goes into the last n layers, side by side for each n of `layers`."""
         ...
 
 
@@ -43,7 +45,7 @@ class Encoded:
     Attributes:
         words: [t, D] float16.
         sentence: [S] float32.
-        below: [s, H] float16, what goes into the last layers; s is 0 when it was not asked for.
+        below: [s, k * H] float16, what goes into the last layers at k depths; s is 0 when it was not asked for.
         offsets: [s, 2] int32, characters of the text.
     """
 
@@ -68,7 +70,7 @@ class FeatureCache:
         self.file = file
         self.limit = limit
 
-    def encode(self, encoder: Cacheable, utterances: Sequence[Utterance], layers: int = 0) -> list[Encoded]:
+    def encode(self, encoder: Cacheable, utterances: Sequence[Utterance], layers: Sequence[int] = ()) -> list[Encoded]:
         """Each text's features, in order; only texts that are not in the cache go through the encoder.
 
         Raises:
@@ -140,9 +142,9 @@ def _stack(arrays: Sequence[NDArray[Any]], longest: int, kind: type[np.generic])
     return whole
 
 
-def _key(fingerprint: str, layers: int, utterance: Utterance) -> bytes:
+def _key(fingerprint: str, layers: Sequence[int], utterance: Utterance) -> bytes:
     spans = [(token.start, token.end) for token in utterance.tokens]
-    return hashlib.sha256(json.dumps([fingerprint, layers, utterance.text, spans]).encode()).digest()
+    return hashlib.sha256(json.dumps([fingerprint, list(layers), utterance.text, spans]).encode()).digest()
 
 
 def _read(database: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, Encoded]:

@@ -49,15 +49,20 @@ class Fused:
 
     def read(self, batch: Padded) -> FloatArray:
         """The feature of each text: [B, H]."""
+        x = self.states(batch)
+        weight = batch.mask[..., None].astype(np.float32)  # [B, S, 1]
+        pooled = (x * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1)  # [B, H]
+        found: FloatArray = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
+        return found
+
+    def states(self, batch: Padded) -> FloatArray:
+        """States of the last block: [B, S, H]."""
         x = batch.states + self.word_units(batch)  # [B, S, H]
         for name in self.config.sentences:
             x[:, 0] += self.gate(f"sentences.{name}", batch.sentences[name])
         for layer in range(self.config.layers):
             x = self.block(f"blocks.{layer}", x, batch.mask)
-        weight = batch.mask[..., None].astype(np.float32)  # [B, S, 1]
-        pooled = (x * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1)  # [B, H]
-        found: FloatArray = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
-        return found
+        return x
 
     def word_units(self, batch: Padded) -> FloatArray:
         """The sum of the encoders' views of the word each subword belongs to: [B, S, H]."""

@@ -50,9 +50,7 @@ class Member:
             (folder / name).mkdir()
             encoder.save(folder / name)
         if self.fusion is not None:
-            config = {**asdict(self.fusion.config)}
-            (folder / "fusion.json").write_text(json.dumps(config, indent=1), "utf-8")
-            save_arrays(folder / "fusion.safetensors", self.fusion.arrays)
+            save_fusion(folder, self.fusion)
 
     @classmethod
     def load(cls, folder: Path, types: Mapping[str, str]) -> Member:
@@ -61,8 +59,14 @@ class Member:
         return cls(encoders, types, load_fusion(folder) if (folder / "fusion.json").exists() else None)
 
 
+def save_fusion(folder: Path, fusion: Fused) -> None:
+    """Write fusion.json and fusion.safetensors into an existing folder."""
+    (folder / "fusion.json").write_text(json.dumps(asdict(fusion.config), indent=1), "utf-8")
+    save_arrays(folder / "fusion.safetensors", fusion.arrays)
+
+
 def load_fusion(folder: Path) -> Fused:
-    """The fusion of a member's folder. Raises `ValueError` when it is damaged."""
+    """Read what `save_fusion` wrote. Raises `ValueError` when it is damaged."""
     arrays = load_arrays(folder / "fusion.safetensors")
     try:
         return Fused(FusionConfig(**json.loads((folder / "fusion.json").read_text("utf-8"))), arrays)

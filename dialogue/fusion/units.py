@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -53,12 +53,25 @@ class Below:
 
 
 @dataclass(frozen=True, slots=True)
+class Early:
+    """States of a pretrained encoder's early layers, which the tagger reads, text by text.
+
+    `states[i]` [s, H] float16 and `offsets[i]` [s, 2]: the characters of each subword, none of a special token. A blank
+    text has s = 0.
+    """
+
+    states: Sequence[NDArray[np.float16]]
+    offsets: Sequence[NDArray[np.int32]]
+
+
+@dataclass(frozen=True, slots=True)
 class Units:
-    """N texts as the fusion reads them: each encoder's view, and the states below when an encoder is continued."""
+    """N texts as fusion and tagger read them: each encoder's view, and states of a pretrained one's lower layers."""
 
     seen: Mapping[str, Seen]
     below: Below | None
     count: int
+    early: Early | None = None
 
     def pick(self, rows: IntArray) -> Units:
         """Some of the texts."""
@@ -66,22 +79,25 @@ class Units:
         below = None
         if self.below is not None:
             below = Below([self.below.states[i] for i in rows], [self.below.word_of[i] for i in rows])
-        return Units(seen, below, len(rows))
+        early = None
+        if self.early is not None:
+            early = Early([self.early.states[i] for i in rows], [self.early.offsets[i] for i in rows])
+        return Units(seen, below, len(rows), early)
 
     def only(self, names: Collection[str]) -> Units:
         """Without the views of other encoders than these."""
-        return Units({name: view for name, view in self.seen.items() if name in names}, self.below, self.count)
+        return replace(self, seen={name: view for name, view in self.seen.items() if name in names})
 
     def beside(self, more: Mapping[str, Seen]) -> Units:
         """With the views of more encoders."""
-        return Units({**self.seen, **more}, self.below, self.count)
+        return replace(self, seen={**self.seen, **more})
 
     def without(self, name: str | None) -> Units:
         """Without an encoder's view, if it has one. The states that the fusion continues stay."""
-        return Units({other: view for other, view in self.seen.items() if other != name}, self.below, self.count)
+        return replace(self, seen={other: view for other, view in self.seen.items() if other != name})
 
     def narrowed(self) -> Units:
-        """With every sparse view made dense and narrow, as the fusion takes it."""
+        """With every sparse view made dense and narrow, and without early states, as the fusion takes it."""
         return Units({name: narrow(view) for name, view in self.seen.items()}, self.below, self.count)
 
     def length(self, i: int) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from dialogue.fusion.units import Below, Seen, Units
@@ -21,39 +22,41 @@ LOOKS = (
     lambda text: "@" in text,
 )
 PLACES = "SBME"
-BELOW = "/below"  # no name of an encoder: encoders are saved in folders of their names
 
 Patterns = Sequence[tuple[str, re.Pattern[str]]]
 
 
 def dense_words(units: Units) -> dict[str, Seen]:
-    """The views whose word vectors are dense, and so say something of words that were never annotated.
+    """The views whose word vectors are dense, and so say something of words that were never annotated."""
+    return {name: seen for name, seen in units.seen.items() if not issparse(seen.words)}
 
-    Where the fusion continues a pretrained encoder, the states below its last layers are one more: the last layers
-    of a sentence encoder are made for whole sentences, those below still tell words apart.
+
+def piece_vectors(units: Units, text: int, pieces: Sequence[Piece]) -> FloatArray:
+    """[n, D]: for each piece of text number `text` the vectors of its word by all encoders and its early state.
+
+    The last layers of a sentence encoder are made for whole sentences, the early ones still tell words apart.
     """
-    dense = {name: seen for name, seen in units.seen.items() if not issparse(seen.words)}
-    return dense if units.below is None else {**dense, BELOW: words_below(units, units.below)}
-
-
-def words_below(units: Units, below: Below) -> Seen:
-    """The mean state of each word's subwords, zero for a word that has none."""
-    starts = next(iter(units.seen.values())).starts
-    width = max((states.shape[1] for states in below.states), default=0)
-    words = np.zeros((int(starts[-1]), width), np.float32)  # [W, H]
-    for text, (states, word_of) in enumerate(zip(below.states, below.word_of, strict=True)):
-        some = word_of >= 0  # [s]
-        member = word_of[some] == np.arange(starts[text + 1] - starts[text])[:, None]  # [t, s]
-        share = member / np.maximum(member.sum(axis=1, keepdims=True), 1)  # [t, s]
-        words[starts[text] : starts[text + 1]] = share.astype(np.float32) @ states[some].astype(np.float32)
-    return Seen(words, starts, np.zeros((units.count, 0), np.float32))
-
-
-def word_vectors(seen: Mapping[str, Seen], text: int, pieces: Sequence[Piece]) -> FloatArray:
-    """[n, D]: for each piece of text number `text` the vectors of its word by all encoders, side by side."""
     words = np.array([piece.word for piece in pieces], np.int64)
-    rows = [np.asarray(view.words[view.starts[text] + words], np.float32) for view in seen.values()]
-    return np.concatenate(rows, axis=1) if rows else np.zeros((len(pieces), 0), np.float32)
+    views = dense_words(units).values()
+    parts = [np.asarray(view.words[view.starts[text] + words], np.float32) for view in views]
+    if units.early is not None:
+        states = units.early.states[text].astype(np.float32)  # [s, H]
+        parts.append(shares(pieces, units.early.offsets[text]) @ states)
+    return np.concatenate(parts, axis=1) if parts else np.zeros((len(pieces), 0), np.float32)
+
+
+def shares(pieces: Sequence[Piece], offsets: NDArray[np.int32]) -> FloatArray:
+    """[n, s]: the mean over the subwords that overlap a piece; zero for a piece beyond the encoder's last subword."""
+    start, end = (np.array([getattr(piece, name) for piece in pieces])[:, None] for name in ("start", "end"))
+    first, last = offsets[:, 0], offsets[:, 1]  # [s]
+    overlap = (first < last) & (first < end) & (start < last)  # [n, s]
+    found: FloatArray = (overlap / np.maximum(overlap.sum(axis=1, keepdims=True), 1)).astype(np.float32)
+    return found
+
+
+def alone(states: Sequence[NDArray[np.float16]]) -> Units:
+    """States [s, H] of some texts as tuned layers read them, without any other view."""
+    return Units({}, Below(states, [np.full(len(some), -1) for some in states]), len(states))
 
 
 def marks(text: str, pieces: Sequence[Piece], patterns: Patterns) -> FloatArray:

@@ -20,6 +20,7 @@ LEARNED = (
     *GRU,
 )
 DENSE = ("dense.weight", "dense.bias")  # only where an encoder has dense words
+TUNED = ("tuned.weight", "tuned.bias")  # only where layers of an encoder are tuned
 
 
 def form(piece: Piece) -> str:
@@ -33,6 +34,7 @@ def emissions(
     pieces: Sequence[Piece],
     dense: FloatArray,
     marks: FloatArray,
+    tuned: FloatArray | None = None,
 ) -> FloatArray:
     """Emissions [n, T] of one text, in nats.
 
@@ -42,12 +44,15 @@ def emissions(
         pieces: n of them, at least one.
         dense: [n, D] the encoders' words as they are.
         marks: [n, M].
+        tuned: [n, H] of the tuned layers, where there are some.
     """
     forms = [form(piece) for piece in pieces]
     parts = [arrays["words.weight"][vocabulary.word_ids(forms)], spelling(arrays, vocabulary.character_ids(forms))]
     if dense.shape[1]:
         standard = (dense - arrays["mean"]) * arrays["scale"]
         parts.append(np.maximum(standard @ arrays["dense.weight"].T + arrays["dense.bias"], 0))
+    if tuned is not None:
+        parts.append(np.maximum(tuned @ arrays["tuned.weight"].T + arrays["tuned.bias"], 0))
     inputs = np.concatenate([*parts, marks], axis=1)[None].astype(np.float32)  # [1, n, I]
     (forwards,), (backwards,) = gru(arrays, inputs, inputs[:, ::-1])  # [n, h]
     states = np.concatenate([forwards, backwards[::-1]], axis=1)  # [n, 2h]

@@ -1,7 +1,8 @@
 """The tagger in torch, for training; `dialogue.tagging.forward` is the same in numpy.
 
 A piece is its embedding, a convolution over its characters (as in the GRU encoder), a projection of all encoders' words
-and its marks; a bidirectional GRU reads the pieces, a linear layer gives each tag's emission, and a conditional random
+and its marks, with many examples also what early layers of the pretrained encoder, copied and tuned, make of it; a
+bidirectional GRU reads the pieces, a linear layer gives each tag's emission, and a conditional random
 field the probability of all of them together (Huang, Xu and Yu 2015, "Bidirectional LSTM-CRF Models for Sequence
 Tagging").
 """
@@ -14,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from dialogue.fusion.transformer import Batch as Subwords
+from dialogue.fusion.transformer import Fusion
 from dialogue.tagging.crf import FORBIDDEN
 from dialogue.tagging.tags import may_begin, may_follow
 from encoders.gru_forward import KERNEL
@@ -34,6 +37,8 @@ class Batch:
         marks: [B, n, M].
         tags: [B, n].
         lengths: [B], on the CPU, all above zero.
+        subwords: states that go into the tuned layers, where there are some.
+        shares: [B, n, S] from subwords to pieces, see `dialogue.tagging.features.shares`.
     """
 
     words: Tensor
@@ -43,18 +48,24 @@ class Batch:
     marks: Tensor
     tags: Tensor
     lengths: Tensor
+    subwords: Subwords | None = None
+    shares: Tensor | None = None
 
 
 class Network(nn.Module):
     """Emissions and the potentials between tags."""
 
-    def __init__(self, words: int, characters: int, dense: int, marks: int, tags: int) -> None:
+    def __init__(
+        self, words: int, characters: int, dense: int, marks: int, tags: int, layers: Fusion | None = None
+    ) -> None:
         super().__init__()
         self.words = nn.Embedding(words + 2, WORD, padding_idx=0)
         self.characters = nn.Embedding(characters + 2, CHARACTER, padding_idx=0)
         self.convolution = nn.Conv1d(CHARACTER, SPELLING, KERNEL, padding=KERNEL // 2)
         self.dense = nn.Linear(dense, DENSE) if dense else None
-        width = WORD + SPELLING + marks + (DENSE if dense else 0)
+        self.layers = layers
+        self.tuned = nn.Linear(layers.config.hidden, DENSE) if layers else None
+        width = WORD + SPELLING + marks + DENSE * (bool(dense) + bool(layers))
         self.gru = nn.GRU(width, HIDDEN // 2, batch_first=True, bidirectional=True)
         self.emit = nn.Linear(HIDDEN, tags)
         self.start = nn.Parameter(torch.zeros(tags))
@@ -70,7 +81,10 @@ class Network(nn.Module):
         spelled = self.convolution(embedded).relu().amax(dim=2)  # [U, F]
         parts = [self.words(batch.words), spelled[batch.forms]]  # [B, n, E], [B, n, F]
         if self.dense is not None:
-            parts.append(self.dense(batch.dense).relu())  # [B, n, H]
+            parts.append(self.dense(batch.dense).relu())  # [B, n, D]
+        if self.layers is not None and self.tuned is not None:
+            tuned, _ = self.layers(batch.subwords)  # [B, S, H]
+            parts.append(self.tuned(batch.shares @ tuned).relu())  # [B, n, D]
         inputs = torch.cat([self.dropout(torch.cat(parts, dim=2)), batch.marks], dim=2)
         packed = pack_padded_sequence(inputs, batch.lengths, batch_first=True, enforce_sorted=False)
         states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True)  # [B, n, 2h]
@@ -83,18 +97,19 @@ class Network(nn.Module):
 
     def sequence_loss(self, emission: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
         """Mean over texts of log partition minus score: emissions [B, n, T], tags [B, n], lengths [B]."""
+        emissions = emission.unbind(1)  # a slice at each t would have its gradient filled up with zeros
         start = self.start.masked_fill(~self._begins, FORBIDDEN)  # type: ignore[operator]
         transition = self.transition.masked_fill(~self._follows, FORBIDDEN)  # type: ignore[operator]
         follow = transition.exp()  # [T, T]
-        alpha = start + emission[:, 0]  # [B, T]
-        picked = emission.gather(2, tags[..., None])[..., 0]  # [B, n]
-        score = start[tags[:, 0]] + picked[:, 0]  # [B]
+        alpha = start + emissions[0]  # [B, T]
+        here = torch.arange(emission.shape[1]) < lengths[:, None]  # [B, n]
+        picked = emission.gather(2, tags[..., None])[..., 0] * here  # [B, n]
+        passed = transition[tags[:, :-1], tags[:, 1:]] * here[:, 1:]  # [B, n - 1]
+        score = start[tags[:, 0]] + picked.sum(dim=1) + passed.sum(dim=1)  # [B]
         for t in range(1, emission.shape[1]):
-            here = t < lengths  # [B]
             # exp in a common scale: a matrix product is far cheaper than a sum over [B, T, T]
             top = alpha.amax(dim=1, keepdim=True)
             summed = ((alpha - top).exp() @ follow).clamp_min(1e-37).log() + top
-            alpha = torch.where(here[:, None], summed + emission[:, t], alpha)
-            score = score + torch.where(here, transition[tags[:, t - 1], tags[:, t]] + picked[:, t], 0.0)
+            alpha = torch.where(here[:, t : t + 1], summed + emissions[t], alpha)
         last = tags.gather(1, (lengths - 1)[:, None])[:, 0]
         return (torch.logsumexp(alpha + self.end, dim=1) - score - self.end[last]).mean()

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from dialogue.fusion.units import Units
+from dialogue.fusion.forward import Fused
+from dialogue.fusion.member import load_fusion, save_fusion
+from dialogue.fusion.units import Units, pad
 from dialogue.posterior.arrays import load_arrays, save_arrays
 from dialogue.posterior.kernel import FloatArray
 from dialogue.tagging.crf import Chain, spans
-from dialogue.tagging.features import Patterns, dense_words, marks, word_vectors
-from dialogue.tagging.forward import CONSTANTS, LEARNED, emissions, form
-from dialogue.tagging.tags import Label, labels_of, pieces_of, tag_count, tags_of
+from dialogue.tagging.features import Patterns, alone, dense_words, marks, piece_vectors, shares
+from dialogue.tagging.forward import CONSTANTS, LEARNED, TUNED, emissions, form
+from dialogue.tagging.tags import Label, Piece, labels_of, pieces_of, tag_count, tags_of
+from encoders.bert_weights import TopLayers
 from encoders.features import Utterance
 from encoders.gru_forward import Vocabulary
 from policies.types import Entity
@@ -36,6 +39,7 @@ class Tagger:
         patterns: regular expressions of the bot that are features.
         vocabulary: pieces and characters it knows.
         arrays: see `dialogue.tagging.forward`.
+        layers: its own tuned copy of layers of the pretrained encoder, where it had enough to learn from.
     """
 
     labels: tuple[Label, ...]
@@ -43,17 +47,20 @@ class Tagger:
     patterns: tuple[tuple[str, str], ...]
     vocabulary: Vocabulary
     arrays: Mapping[str, FloatArray]
+    layers: Fused | None = None
 
     def find(self, utterance: Utterance, units: Units, number: int = 0) -> tuple[Entity, ...]:
         """The entities of text `number` of the units, in order. Confidences are posterior probabilities."""
         pieces = pieces_of(utterance)
         if not pieces:
             return ()
-        views = dense_words(units.only(self.encoders).pick(np.array([number])))
-        dense = word_vectors({name: views[name] for name in self.encoders}, 0, pieces)
+        text = units.only(self.encoders).pick(np.array([number]))
+        text = replace(text, seen={name: text.seen[name] for name in self.encoders})  # in this order
+        dense = piece_vectors(text, 0, pieces)
+        tuned = self.tune(text, pieces)
         seen = marks(utterance.text, pieces, compiled(self.patterns))
         temperature = float(self.arrays["temperature"][0])
-        emission = emissions(self.vocabulary, self.arrays, pieces, dense, seen).astype(np.float64) / temperature
+        emission = emissions(self.vocabulary, self.arrays, pieces, dense, seen, tuned).astype(np.float64) / temperature
         chain = Chain.constrained(*(self.arrays[name] / temperature for name in ("start", "transition", "end")))
         found = []
         for span, probability in spans(chain, emission):
@@ -73,8 +80,16 @@ class Tagger:
             )
         return tuple(found)
 
+    def tune(self, text: Units, pieces: Sequence[Piece]) -> FloatArray | None:
+        """[n, H]: what the tuned layers make of each piece of one text."""
+        if self.layers is None or text.early is None:
+            return None
+        states = self.layers.states(pad(alone(text.early.states), np.array([0]), self.layers.config.hidden, ()))[0]
+        found: FloatArray = shares(pieces, text.early.offsets[0]) @ states[: len(text.early.offsets[0])]
+        return found
+
     def save(self, folder: Path) -> None:
-        """Write tagger.json and tagger.safetensors into an existing folder."""
+        """Write tagger.json, tagger.safetensors and the tuned layers, if there are some, into an existing folder."""
         settings = {
             "labels": [[label.entity, label.role, label.group] for label in self.labels],
             "encoders": list(self.encoders),
@@ -84,6 +99,8 @@ class Tagger:
         }
         (folder / FILE).write_text(json.dumps(settings, ensure_ascii=False), "utf-8")
         save_arrays(folder / ARRAYS, self.arrays)
+        if self.layers is not None:
+            save_fusion(folder, self.layers)
 
     @classmethod
     def load(cls, folder: Path) -> Tagger:
@@ -100,7 +117,8 @@ class Tagger:
         arrays = load_arrays(folder / ARRAYS, (*LEARNED, *CONSTANTS))
         if len(arrays["start"]) != tag_count(labels):
             raise ValueError(f"{file} and {ARRAYS} do not fit: {len(labels)} labels, {len(arrays['start'])} tags")
-        return cls(labels, encoders, patterns, Vocabulary(words, characters), arrays)
+        layers = load_fusion(folder) if TUNED[0] in arrays else None
+        return cls(labels, encoders, patterns, Vocabulary(words, characters), arrays, layers)
 
 
 def fit_tagger(
@@ -108,6 +126,7 @@ def fit_tagger(
     annotated: Sequence[Sequence[Entity]],
     units: Units,
     patterns: Sequence[tuple[str, str]],
+    top: TopLayers | None = None,
     *,
     seed: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -119,6 +138,7 @@ def fit_tagger(
         annotated: the entities of each.
         units: what the encoders see in them.
         patterns: names and regular expressions that may help.
+        top: layers of the pretrained encoder that go on from the early states, to be copied and tuned.
         seed: of everything random.
         progress: is told passes done and due.
     """
@@ -127,26 +147,28 @@ def fit_tagger(
     labels = labels_of(annotated)
     if not labels:
         return None
-    seen = dense_words(units)
     rows = learned_from(utterances, annotated, seed)
     pieces = {i: pieces_of(utterances[i]) for i in rows}
-    vectors = {i: word_vectors(seen, i, pieces[i]) for i in rows}
+    vectors = {i: piece_vectors(units, i, pieces[i]) for i in rows}
     every = np.concatenate(list(vectors.values()))
     mean, scale = every.mean(axis=0), 1 / (every.std(axis=0) + 1e-3)
     found = compiled(patterns)
+    early = units.early if top is not None else None
     lessons = [
         Lesson(
             [form(piece) for piece in pieces[i]],
             ((vectors[i] - mean) * scale).astype(np.float32),
             marks(utterances[i].text, pieces[i], found),
             tags_of(pieces[i], annotated[i], labels),
+            early.states[i] if early is not None else None,
+            shares(pieces[i], early.offsets[i]) if early is not None else None,
         )
         for i in rows
     ]
     vocabulary = vocabulary_of(lessons)
-    arrays = train_network(lessons, vocabulary, tag_count(labels), seed, progress)
+    arrays, layers = train_network(lessons, vocabulary, tag_count(labels), top, seed, progress)
     arrays.update({"mean": mean.astype(np.float32), "scale": scale.astype(np.float32)})
-    return Tagger(labels, tuple(seen), tuple(patterns), vocabulary, arrays)
+    return Tagger(labels, tuple(dense_words(units)), tuple(patterns), vocabulary, arrays, layers)
 
 
 def learned_from(utterances: Sequence[Utterance], annotated: Sequence[Sequence[Entity]], seed: int) -> list[int]:

@@ -8,15 +8,23 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dialogue.fusion.forward import Fused
+from dialogue.fusion.shape import FusionConfig
+from dialogue.fusion.transformer import Fusion
+from dialogue.fusion.units import collate as fusion_batch
 from dialogue.posterior.kernel import FloatArray, IntArray
-from dialogue.tagging.forward import DENSE, LEARNED
+from dialogue.tagging.features import alone
+from dialogue.tagging.forward import DENSE, LEARNED, TUNED
 from dialogue.tagging.network import Batch, Network
 from encoders.adamw import AdamW
+from encoders.bert_weights import TopLayers
 from encoders.gru_forward import UNKNOWN, Vocabulary
 
-RATE, WEIGHT_DECAY = 4e-3, 0.01
+RATE, LEAST_RATE, WEIGHT_DECAY = 4e-3, 1e-4, 0.01
+TUNED_RATE, TUNED_DROPOUT, TUNED_EPOCHS = 3e-4, 0.1, 5  # of the pretrained layers
 BATCH = 32
 STEPS, LEAST_EPOCHS, MOST_EPOCHS = 300, 8, 30  # as many passes as give that many steps, within the bounds
 WORD_DROPOUT = 0.15  # how often a piece is taken for unknown, so that its spelling and the encoders have to do
@@ -28,12 +36,17 @@ DEFAULT_TEMPERATURE = 1.3
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """One text: forms of its n pieces, encoders' words [n, D] standardised, marks [n, M], tags [n]."""
+    """One text: forms of its n pieces, encoders' words [n, D] standardised, marks [n, M], tags [n].
+
+    Where layers are tuned: states [s, H] float16 that go into them, shares [n, s] from its subwords to its pieces.
+    """
 
     forms: Sequence[str]
     dense: FloatArray
     marks: FloatArray
     tags: IntArray
+    states: NDArray[np.float16] | None = None
+    shares: FloatArray | None = None
 
 
 def vocabulary_of(lessons: Sequence[Lesson]) -> Vocabulary:
@@ -48,25 +61,54 @@ def vocabulary_of(lessons: Sequence[Lesson]) -> Vocabulary:
 
 
 def train_network(
-    lessons: Sequence[Lesson], vocabulary: Vocabulary, tags: int, seed: int, progress: Callable[[int, int], None]
-) -> dict[str, FloatArray]:
-    """The arrays `forward` reads, without `mean` and `scale`; every lesson has at least one piece."""
+    lessons: Sequence[Lesson],
+    vocabulary: Vocabulary,
+    tags: int,
+    top: TopLayers | None,
+    seed: int,
+    progress: Callable[[int, int], None],
+) -> tuple[dict[str, FloatArray], Fused | None]:
+    """The arrays `forward` reads, without `mean` and `scale`, and the tuned copy of the layers of `top`.
+
+    Every lesson has at least one piece.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         rng = np.random.default_rng(seed)
         held = held_out(lessons, rng)
         rest = [lesson for i, lesson in enumerate(lessons) if i not in held]
         first = lessons[0]
-        network = Network(
-            len(vocabulary.words), len(vocabulary.characters), first.dense.shape[1], first.marks.shape[1], tags
-        )
+        sizes = (len(vocabulary.words), len(vocabulary.characters), first.dense.shape[1], first.marks.shape[1], tags)
+        network = Network(*sizes, copy_of(top) if top is not None else None)
         fit(network, rest, vocabulary, rng, progress)
         network.eval()
         temperature = calibrated(network, [lessons[i] for i in sorted(held)], vocabulary)
         state = network.state_dict()
-        names = (*LEARNED, *(DENSE if network.dense is not None else ()))
+        names = (*LEARNED, *(DENSE if network.dense else ()), *(TUNED if network.tuned else ()))
         arrays = {name: state[name].detach().numpy().copy() for name in names}
-    return {**arrays, "temperature": np.array([temperature], np.float32)}
+        tuned = Fused(network.layers.config, network.layers.arrays()) if network.layers is not None else None
+    return {**arrays, "temperature": np.array([temperature], np.float32)}, tuned
+
+
+def copy_of(top: TopLayers) -> Fusion:
+    """The layers to tune, as they are in the encoder."""
+    feed_forward, hidden = top.layers[0]["intermediate.dense.weight"].shape
+    config = FusionConfig(
+        hidden=hidden,
+        heads=top.heads,
+        feed_forward=feed_forward,
+        layers=len(top.layers),
+        dropout=TUNED_DROPOUT,
+        encoder_dropout=0.0,
+        epsilon=top.epsilon,
+        pretrained=True,
+        words={},
+        sentences={},
+        activation=top.activation,
+    )
+    layers = Fusion(config)
+    layers.continue_from(top.layers)
+    return layers
 
 
 def held_out(lessons: Sequence[Lesson], rng: np.random.Generator) -> set[int]:
@@ -82,20 +124,26 @@ def fit(
     rng: np.random.Generator,
     progress: Callable[[int, int], None],
 ) -> None:
-    """AdamW with a rate that rises, then falls to zero."""
+    """AdamW with rates that rise, then fall to zero."""
     steps_a_pass = -(-len(lessons) // BATCH)
-    epochs = int(np.clip(round(STEPS / steps_a_pass), LEAST_EPOCHS, MOST_EPOCHS))
-    optimiser, done = AdamW(network.parameters(), RATE, WEIGHT_DECAY), 0
+    least = LEAST_EPOCHS if network.layers is None else TUNED_EPOCHS
+    epochs, done = int(np.clip(round(STEPS / steps_a_pass), least, MOST_EPOCHS)), 0
+    new = [p for name, p in network.named_parameters() if not name.startswith("layers.")]
+    optimisers = [(AdamW(new, RATE, WEIGHT_DECAY), RATE)]
+    if network.layers is not None:
+        optimisers.append((AdamW(network.layers.parameters(), TUNED_RATE, WEIGHT_DECAY), TUNED_RATE))
     network.train()
     for epoch in range(epochs):
         progress(epoch, epochs)
         for rows in batches(lessons, rng):
             share = done / (epochs * steps_a_pass)
-            optimiser.rate = RATE * min(share / WARM_UP, (1 - share) / (1 - WARM_UP)) + 1e-6
-            optimiser.zero_grad()
+            for optimiser, rate in optimisers:
+                optimiser.rate = rate * (min(share / WARM_UP, (1 - share) / (1 - WARM_UP)) + LEAST_RATE)
+                optimiser.zero_grad()
             network.loss(collate([lessons[i] for i in rows], vocabulary, drop=True)).backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-            optimiser.step()
+            for optimiser, _ in optimisers:
+                optimiser.step()
             done += 1
     progress(epochs, epochs)
 
@@ -115,6 +163,8 @@ def collate(lessons: Sequence[Lesson], vocabulary: Vocabulary, *, drop: bool = F
     words = pad([np.array(vocabulary.word_ids(lesson.forms)) for lesson in lessons])
     if drop:
         words = torch.where((torch.rand(words.shape) < WORD_DROPOUT) & (words > 0), UNKNOWN, words)
+    states = [lesson.states for lesson in lessons if lesson.states is not None]
+    shares = [lesson.shares for lesson in lessons if lesson.shares is not None]
     return Batch(
         words=words,
         forms=pad([np.array([place[form] for form in lesson.forms]) for lesson in lessons]),
@@ -123,12 +173,22 @@ def collate(lessons: Sequence[Lesson], vocabulary: Vocabulary, *, drop: bool = F
         marks=pad([lesson.marks for lesson in lessons]),
         tags=pad([lesson.tags for lesson in lessons]),
         lengths=torch.tensor(lengths),
+        subwords=fusion_batch(alone(states), np.arange(len(states)), states[0].shape[1], ()) if states else None,
+        shares=pad_both(shares) if shares else None,
     )
 
 
 def pad(arrays: Sequence[FloatArray | IntArray]) -> Tensor:
     """[B, n, ...], zero where a text has no piece."""
     return nn.utils.rnn.pad_sequence([torch.from_numpy(array) for array in arrays], batch_first=True)
+
+
+def pad_both(shares: Sequence[FloatArray]) -> Tensor:
+    """[n, s] of each text -> [B, n, S], zero where it has no such piece or subword."""
+    padded = np.zeros((len(shares), *np.max([share.shape for share in shares], axis=0)), np.float32)
+    for row, share in zip(padded, shares, strict=True):
+        row[: share.shape[0], : share.shape[1]] = share
+    return torch.from_numpy(padded)
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,11 +25,14 @@ from dialogue.training.members import Material, train_members
 from dialogue.training.memory import release
 from encoders.base import Encoder
 from encoders.bert import BertEncoder
+from encoders.bert_weights import TopLayers
 from encoders.cache import FeatureCache
 from encoders.features import Utterance
 from encoders.tokenizer import tokenize
 
 Progress = Callable[[str, int, int], None]
+SKIPPED = 6  # the tagger reads the states after one sixth of the layers
+TUNED, FEWEST_TUNED = 3, 2000  # layers that it tunes from there on; texts with an entity, below which it tunes none
 FEWEST_ANNOTATED = 40  # texts with an entity; below, what was annotated is remembered and nothing is learned
 HINT_LOOSENESS = 2.0  # a name or description is worth half an example
 START: Mapping[str, ViewKernel] = {
@@ -60,13 +64,15 @@ def train_model(config: Config, corpus: Corpus, progress: Progress = lambda stag
     number = {name: i for i, name in enumerate(meaning.classes)}
     labels = np.array([number[name] for name in corpus.classes], np.int64)
     encoders, learners = fit_encoders(config, utterances, corpus.classes, progress)
+    if taught_entities(config, corpus) >= FEWEST_ANNOTATED:
+        encoders = replace(encoders, tagged=to_tag(encoders.encoders))
     release()
     progress("look", 0, 1)
     cache = FeatureCache(config.cache_path / "features.db")
     units = encoders.see(utterances, cache)
     progress("look", 1, 1)
     views = sentences(units)
-    tagger = learn_entities(config, corpus, utterances, units, progress)
+    tagger = learn_entities(config, corpus, utterances, units, encoders, progress)
     tables = remembered(corpus) if tagger is None else corpus.entities
     tuned = config.fusion.tune != "none"  # else nobody reads the words of the label-free encoders again
     continued = encoders.continued.name if encoders.continued is not None else None  # read by its lower states
@@ -104,10 +110,16 @@ def train_model(config: Config, corpus: Corpus, progress: Progress = lambda stag
 
 
 def learn_entities(
-    config: Config, corpus: Corpus, utterances: Sequence[Utterance], units: Units, progress: Progress
+    config: Config,
+    corpus: Corpus,
+    utterances: Sequence[Utterance],
+    units: Units,
+    encoders: EncoderSet,
+    progress: Progress,
 ) -> Tagger | None:
     """The tagger, where the examples are annotated and bot.yml wants one."""
-    if not config.entities.learn or sum(map(bool, corpus.annotated)) < FEWEST_ANNOTATED:
+    taught = taught_entities(config, corpus)
+    if taught < FEWEST_ANNOTATED:
         return None
     from dialogue.tagging.tagger import fit_tagger
 
@@ -116,9 +128,15 @@ def learn_entities(
         corpus.annotated,
         units,
         corpus.patterns,
+        layers_to_tune(encoders) if taught >= FEWEST_TUNED else None,
         seed=config.seed,
         progress=lambda done, total: progress("entities", done, total),
     )
+
+
+def taught_entities(config: Config, corpus: Corpus) -> int:
+    """How many texts there are with an entity to learn from; 0 where bot.yml does not want it."""
+    return sum(map(bool, corpus.annotated)) if config.entities.learn else 0
 
 
 def answers_of(corpus: Corpus) -> IntArray:
@@ -149,6 +167,23 @@ def fit_encoders(
     progress("encoders", len(built), len(built))
     types = {name: config.encoders[name].type for name in fitted}
     return EncoderSet(fitted, types, to_continue(fitted, config.fusion)), learners
+
+
+def to_tag(encoders: Mapping[str, Encoder]) -> Continued | None:
+    """The first pretrained encoder whose early layers can be read and continued."""
+    for name, encoder in encoders.items():
+        if isinstance(encoder, BertEncoder) and encoder.continues:
+            return Continued(name, encoder.layers - encoder.layers // SKIPPED)
+    return None
+
+
+def layers_to_tune(encoders: EncoderSet) -> TopLayers | None:
+    """The layers that go on from what the tagger reads."""
+    if encoders.tagged is None:
+        return None
+    encoder = encoders.encoders[encoders.tagged.name]
+    found = encoder.top_layers(encoders.tagged.layers) if isinstance(encoder, BertEncoder) else None
+    return None if found is None else replace(found, layers=found.layers[:TUNED])
 
 
 def to_continue(encoders: Mapping[str, Encoder], fusion: FusionSection) -> Continued | None:

@@ -4,10 +4,11 @@
     python -m tests.bench.slots --split valid --rung tagger       what to choose by
     python -m tests.bench.slots --split valid --only snips --rung tagger --limit 2000
 
-The rungs: `words`, a tagger on the last layer of the default pretrained encoder; `tagger`, the same with the states
-below the layers that the fusion continues; `bot`, the whole of it, intents too, by `starfold test nlu`. Slot F1 counts
-whole spans (Tjong Kim Sang and Buchholz 2000), a sentence is right when its intent and every entity are (Goo et al.
-2018, FitzGerald et al. 2022); of a rung without intents `spans` is the share of sentences whose every entity is right.
+The rungs: `words`, a tagger on the last layer of the default pretrained encoder; `early`, the same with the states of
+its early layers; `tagger`, with layers after those tuned where there are enough examples; `bot`, the whole of it,
+intents too, by `starfold test nlu`. Slot F1 counts whole spans (Tjong Kim Sang and Buchholz 2000), a sentence is right
+when its intent and every entity are (Goo et al. 2018, FitzGerald et al. 2022); of a rung without intents `spans` is the
+share of sentences whose every entity is right.
 
 Data sets are found in `--data DIR` or STARFOLD_DATASETS: `snips/` and `massive_zh/` as JSON lines of text, intent,
 tokens and tags. Every result is a line of results/slots.jsonl; `--table` prints the newest of each. Features of
@@ -28,21 +29,21 @@ from typing import Any
 import numpy as np
 
 from dialogue.config import Config
-from dialogue.encoding import Continued, EncoderSet
-from dialogue.fusion.units import Units
+from dialogue.encoding import EncoderSet
 from dialogue.plugins import build_encoders
 from dialogue.tagging.tagger import fit_tagger
 from dialogue.threads import limit_threads
 from dialogue.training.evaluate import entity_ece, evaluate_nlu, spans_of
 from dialogue.training.metrics import percentiles, span_f1
 from dialogue.training.tables import read_examples
+from dialogue.training.trainer import FEWEST_TUNED, layers_to_tune, to_tag
 from encoders.cache import FeatureCache
 from encoders.tokenizer import tokenize
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "slots.jsonl"
 LANGUAGES = {"snips": "en", "massive_zh": "zh"}
-RUNGS = ("words", "tagger", "bot")
+RUNGS = ("words", "early", "tagger", "bot")
 SHARES = ("accuracy", "slot_f1", "spans", "sentence_accuracy")
 
 
@@ -97,13 +98,14 @@ def alone(name: str, rung: str, train: Path, test: Path, options: argparse.Names
     encoder = build_encoders(config)["bert"]
     sets = [read_examples(file) for file in (train, test)]
     texts = [[tokenize(example.text, config.language) for example in examples] for examples in sets]
-    encoders = EncoderSet({"bert": encoder.fit(texts[0])}, {"bert": "bert"}, Continued("bert", config.fusion.layers))
+    fitted = {"bert": encoder.fit(texts[0])}
+    encoders = EncoderSet(fitted, {"bert": "bert"}, None, to_tag(fitted) if rung != "words" else None)
     store = FeatureCache(options.cache / "features.db")
     seen, asked = (encoders.see(utterances, store) for utterances in texts)
-    if rung == "words":
-        seen, asked = (Units(both.seen, None, both.count) for both in (seen, asked))
+    annotated = [example.entities for example in sets[0]]
+    top = layers_to_tune(encoders) if rung == "tagger" and sum(map(bool, annotated)) >= FEWEST_TUNED else None
     start = time.process_time()
-    tagger = fit_tagger(texts[0], [example.entities for example in sets[0]], seen, [], seed=options.seed)
+    tagger = fit_tagger(texts[0], annotated, seen, [], top, seed=options.seed)
     cpu = time.process_time() - start
     if tagger is None:
         raise SystemExit(f"{train} has no entities")

@@ -6,16 +6,20 @@ import torch
 
 from dialogue.encoding import EncoderSet
 from dialogue.entities import EntityTables, find_entities
-from dialogue.fusion.units import Below, Seen, Units
-from dialogue.tagging.features import BELOW, dense_words, mark_count, marks, word_vectors
+from dialogue.fusion.transformer import Fusion
+from dialogue.fusion.units import Early, Seen, Units
+from dialogue.tagging.features import mark_count, marks, piece_vectors, shares
 from dialogue.tagging.forward import emissions, form
 from dialogue.tagging.network import Network
 from dialogue.tagging.tagger import Tagger, compiled, fit_tagger, learned_from
 from dialogue.tagging.tags import Label, first, inside, labels_of, pieces_of, tags_of
 from dialogue.tagging.training import Lesson, collate
+from dialogue.training.trainer import layers_to_tune, to_tag
+from encoders.bert import BertEncoder
 from encoders.fasttext import FastTextEncoder
 from encoders.tokenizer import tokenize
 from policies.types import Entity
+from tests.encoders.tiny import save_tiny
 
 CITIES = ("rome", "oslo", "paris", "new york", "berlin", "lima", "quito", "cairo", "la paz", "delhi")
 DAYS = ("monday", "friday", "sunday", "tomorrow", "next week")
@@ -113,7 +117,7 @@ def test_numpy_serves_what_torch_learned(tagger, taught):
     lessons, ours = [], []
     for i in rows:
         pieces = pieces_of(utterances[i])
-        dense = word_vectors(dense_words(units), i, pieces)
+        dense = piece_vectors(units, i, pieces)
         seen = marks(utterances[i].text, pieces, compiled(tagger.patterns))
         ours.append(emissions(tagger.vocabulary, tagger.arrays, pieces, dense, seen))
         standard = (dense - tagger.arrays["mean"]) * tagger.arrays["scale"]
@@ -128,6 +132,65 @@ def test_what_is_saved_finds_the_same(tagger, taught, tmp_path):
     tagger.save(tmp_path)
     text = "i want to go to la paz tomorrow , leaving new york"
     assert found_in(text, Tagger.load(tmp_path), taught) == found_in(text, tagger, taught)
+
+
+@pytest.fixture(scope="module")
+def tuning(tmp_path_factory):
+    folder = save_tiny("bert", tmp_path_factory.mktemp("bert"))
+    encoder = BertEncoder(model=str(folder), runtime="torch", max_tokens=24).fit([])
+    fitted = {"bert": encoder}
+    encoders = EncoderSet(fitted, {"bert": "bert"}, None, to_tag(fitted))
+    pairs = list(travel(30, 0))
+    utterances, annotated = [tokenize(text) for text, _ in pairs], [entities for _, entities in pairs]
+    top = layers_to_tune(encoders)
+    tagger = fit_tagger(utterances, annotated, encoders.see(utterances), [], top, seed=0)
+    return tagger, top, encoders
+
+
+def test_layers_of_the_pretrained_encoder_are_tuned_and_kept(tuning, tmp_path):
+    tagger, top, encoders = tuning
+    before = top.layers[0]["attention.self.query.weight"]
+    assert len(top.layers) == tagger.layers.config.layers == 3
+    assert 1e-4 < np.abs(tagger.layers.arrays["blocks.0.query.weight"] - before).max() < 0.5
+    utterance = tokenize("to quito from lima on friday")
+    units = encoders.see([utterance])
+    tagger.save(tmp_path)
+    assert Tagger.load(tmp_path).find(utterance, units) == tagger.find(utterance, units)
+
+
+def test_numpy_serves_the_tuned_layers(tuning):
+    tagger, _, encoders = tuning
+    utterances = [tokenize("to quito from lima on friday"), tokenize("good bye")]
+    units = encoders.see(utterances)
+    vocabulary = tagger.vocabulary
+    network = Network(
+        len(vocabulary.words), len(vocabulary.characters), 64, mark_count(()), 5, Fusion(tagger.layers.config)
+    ).eval()
+    network.load_state_dict(
+        {k: torch.from_numpy(v) for k, v in tagger.arrays.items() if k in network.state_dict()}, strict=False
+    )
+    network.layers.load_state_dict({k: torch.from_numpy(v) for k, v in tagger.layers.arrays.items()})
+    lessons, ours = [], []
+    for i, utterance in enumerate(utterances):
+        pieces = pieces_of(utterance)
+        dense, seen = piece_vectors(units, i, pieces), marks(utterance.text, pieces, ())
+        ours.append(
+            emissions(vocabulary, tagger.arrays, pieces, dense, seen, tagger.tune(units.pick(np.array([i])), pieces))
+        )
+        lessons.append(
+            Lesson(
+                [form(piece) for piece in pieces],
+                (dense - tagger.arrays["mean"]) * tagger.arrays["scale"],
+                seen,
+                np.zeros(len(pieces), np.int64),
+                units.early.states[i],
+                shares(pieces, units.early.offsets[i]),
+            )
+        )
+    with torch.inference_mode():
+        theirs = network(collate(lessons, vocabulary)).numpy()
+    for row, emission in enumerate(ours):
+        assert np.allclose(theirs[row, : len(emission)], emission, atol=1e-4)
 
 
 @pytest.mark.parametrize("damage", ["{", '{"labels": [["city", "", ""]]}'])
@@ -166,21 +229,19 @@ def test_texts_without_entities_do_not_drown_the_others():
     assert 100 not in rows
 
 
-def test_states_below_are_averaged_over_the_subwords_of_each_word():
-    words = Seen(np.zeros((3, 2), np.float32), np.array([0, 2, 3]), np.zeros((2, 2), np.float32))
+def test_early_states_are_averaged_over_the_subwords_of_each_piece():
+    words = Seen(np.ones((3, 2), np.float32), np.array([0, 2, 3]), np.zeros((2, 2), np.float32))
     states = [np.array([[9, 9], [1, 2], [3, 4], [5, 6]], np.float16), np.array([[7, 8]], np.float16)]
-    word_of = [np.array([-1, 1, 1, -1]), np.array([0])]  # of the first text, the first word was cut off
-    seen = dense_words(Units({"bert": words}, Below(states, word_of), 2))
-    assert list(seen) == ["bert", BELOW]
-    assert seen[BELOW].words.tolist() == [[0, 0], [2, 3], [7, 8]]
-    pieces = pieces_of(tokenize("hi you"))
-    assert word_vectors(seen, 0, pieces).tolist() == [[0, 0, 0, 0], [0, 0, 2, 3]]
+    offsets = [np.array([[0, 0], [3, 4], [4, 6], [0, 0]]), np.array([[0, 3]])]  # the first word was cut off
+    units = Units({"bert": words}, None, 2, Early(states, offsets))
+    assert piece_vectors(units, 0, pieces_of(tokenize("hi you"))).tolist() == [[1, 1, 0, 0], [1, 1, 2, 3]]
+    assert piece_vectors(units, 1, pieces_of(tokenize("one"))).tolist() == [[1, 1, 7, 8]]
 
 
-def test_a_blank_text_beside_others_has_no_states_below():
-    nothing = Seen(np.zeros((0, 2), np.float32), np.array([0, 0]), np.zeros((1, 2), np.float32))
-    units = Units({"bert": nothing}, Below([np.zeros((0, 2), np.float16)], [np.zeros(0, np.int64)]), 1)
-    assert dense_words(units)[BELOW].words.shape == (0, 2)
+def test_a_chinese_character_reads_every_subword_that_overlaps_it():
+    pieces = pieces_of(tokenize("订星期五", "zh"))
+    offsets = np.array([[0, 0], [0, 2], [2, 3], [2, 4]])  # one subword begins in the word before
+    assert shares(pieces, offsets).tolist() == [[0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0.5, 0.5], [0, 0, 0, 1]]
 
 
 def test_chinese_is_tagged_by_character_since_annotations_cut_words():

@@ -40,8 +40,8 @@ def test_every_family_conforms(family: str, tiny: dict[str, Path]) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_onnx_agrees_with_torch(family: str, tiny: dict[str, Path]) -> None:
-    fast, fast_below = made(tiny[family], "onnx").forward(TEXTS, layers=2)
-    slow, slow_below = made(tiny[family], "torch").forward(TEXTS, layers=2)
+    fast, fast_below = made(tiny[family], "onnx").forward(TEXTS, layers=[2])
+    slow, slow_below = made(tiny[family], "torch").forward(TEXTS, layers=[2])
     assert fast_below is not None
     assert slow_below is not None
     assert np.array_equal(fast_below.mask, slow_below.mask)
@@ -79,7 +79,7 @@ def test_top_layers_continue_the_lower_states_to_the_last(family: str, tiny: dic
 @pytest.mark.parametrize("runtime", ["onnx", "torch"])
 def test_forward_and_encode_below_see_the_same_states(runtime: str, tiny: dict[str, Path]) -> None:
     encoder = made(tiny["bert"], runtime)
-    features, lower = encoder.forward(TEXTS, layers=1)
+    features, lower = encoder.forward(TEXTS, layers=[1])
     below = encoder.encode_below(TEXTS, 1)
     assert lower is not None
     np.testing.assert_allclose(lower.states, below.states, atol=1e-5)
@@ -98,7 +98,7 @@ def test_layers_out_of_range_and_other_families(tiny: dict[str, Path]) -> None:
             encoder.top_layers(layers)
     other = made(tiny["gpt2"])
     assert other.top_layers(1) is None
-    assert other.forward(TEXTS, layers=1)[1] is None
+    assert other.forward(TEXTS, layers=[1])[1] is None
     with pytest.raises(ValueError, match="not BERT-shaped"):
         other.encode_below(TEXTS, 1)
     with pytest.raises(ValueError, match="cannot run in ONNX"):

@@ -20,7 +20,9 @@ class Counting:
         self.fingerprint = fingerprint
         self.seen: list[str] = []
 
-    def forward(self, utterances: Sequence[Utterance], layers: int = 0) -> tuple[Features, LowerStates | None]:
+    def forward(
+        self, utterances: Sequence[Utterance], layers: Sequence[int] = ()
+    ) -> tuple[Features, LowerStates | None]:
         self.seen += [utterance.text for utterance in utterances]
         mask = word_mask(tuple(utterances))
         words = np.zeros((*mask.shape, 2), np.float32)
@@ -29,13 +31,13 @@ class Counting:
                 words[b, t] = len(token.text) + 0.1, t + 1
         features = Features(words, mask, words.sum(axis=1))
         offsets = np.arange(mask.size * 2, dtype=np.int32).reshape(*mask.shape, 2) * mask[..., None]
-        return features, LowerStates(words[..., :1] * layers, mask, offsets) if layers else None
+        return features, LowerStates(words[..., :1] * sum(layers), mask, offsets) if layers else None
 
 
 def test_each_distinct_text_is_encoded_once_across_trainings(tmp_path: Path) -> None:
     first, second = Counting(), Counting()
-    cold = FeatureCache(tmp_path / "new" / "cache.sqlite").encode(first, TEXTS, layers=1)
-    warm = FeatureCache(tmp_path / "new" / "cache.sqlite").encode(second, [*TEXTS, tokenize("new")], layers=1)
+    cold = FeatureCache(tmp_path / "new" / "cache.sqlite").encode(first, TEXTS, layers=[1])
+    warm = FeatureCache(tmp_path / "new" / "cache.sqlite").encode(second, [*TEXTS, tokenize("new")], layers=[1])
     assert first.seen == ["", "three", "one two", "four five six"]  # the shortest first, for batches of like length
     assert second.seen == ["new"]
     for one, other in zip(cold, warm, strict=False):
@@ -45,9 +47,9 @@ def test_each_distinct_text_is_encoded_once_across_trainings(tmp_path: Path) -> 
 
 
 def test_collate_gives_back_what_forward_gave(tmp_path: Path) -> None:
-    features, lower = Counting().forward(TEXTS, layers=2)
+    features, lower = Counting().forward(TEXTS, layers=[2])
     assert lower is not None
-    records = FeatureCache(tmp_path / "cache.sqlite").encode(Counting(), TEXTS, layers=2)
+    records = FeatureCache(tmp_path / "cache.sqlite").encode(Counting(), TEXTS, layers=[2])
     again, below = collate(TEXTS, records)
     np.testing.assert_allclose(again.words, features.words, rtol=1e-3)
     np.testing.assert_array_equal(again.sentence, features.sentence)
@@ -73,9 +75,9 @@ def test_another_encoder_depth_or_tokenisation_is_another_entry(tmp_path: Path) 
     text = tokenize("one two")
     cache.encode(Counting("a"), [text])
     for encoder, utterance, layers in [
-        (Counting("b"), text, 0),
-        (Counting("a"), text, 1),
-        (Counting("a"), Utterance(text.text, text.tokens[:1]), 0),
+        (Counting("b"), text, ()),
+        (Counting("a"), text, (1,)),
+        (Counting("a"), Utterance(text.text, text.tokens[:1]), ()),
     ]:
         cache.encode(encoder, [utterance], layers)
         assert encoder.seen == ["one two"]

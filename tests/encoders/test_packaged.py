@@ -55,8 +55,8 @@ def test_e5_word_vectors_lie_on_the_words(e5: BertEncoder) -> None:
 
 def test_minilm_in_eight_bits_is_near_the_original() -> None:
     texts = [tokenize(text) for text in ENGLISH]
-    fast, below = BertEncoder().fit([]).forward(texts, layers=2)
-    slow, wanted = BertEncoder(runtime="torch").fit([]).forward(texts, layers=2)
+    fast, below = BertEncoder().fit([]).forward(texts, layers=[2])
+    slow, wanted = BertEncoder(runtime="torch").fit([]).forward(texts, layers=[2])
     assert below is not None
     assert wanted is not None
     assert cosines(fast.sentence, slow.sentence).min() > 0.999
