@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from dialogue.fusion.transformer import Batch as Subwords
@@ -77,19 +78,29 @@ class Network(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Emissions [B, n, T]."""
-        embedded = self.characters(batch.characters).transpose(1, 2)  # [U, c, C]
-        spelled = self.convolution(embedded).relu().amax(dim=2)  # [U, F]
+        spelled = self.spell(self.characters(batch.characters))  # [U, F]
         parts = [self.words(batch.words), spelled[batch.forms]]  # [B, n, E], [B, n, F]
         if self.dense is not None:
             parts.append(self.dense(batch.dense).relu())  # [B, n, D]
         if self.layers is not None and self.tuned is not None:
             tuned, _ = self.layers(batch.subwords)  # [B, S, H]
             parts.append(self.tuned(batch.shares @ tuned).relu())  # [B, n, D]
-        inputs = torch.cat([self.dropout(torch.cat(parts, dim=2)), batch.marks], dim=2)
+        inputs = torch.cat([self.drop(torch.cat(parts, dim=2)), batch.marks], dim=2)
         packed = pack_padded_sequence(inputs, batch.lengths, batch_first=True, enforce_sorted=False)
         states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True)  # [B, n, 2h]
-        emissions: Tensor = self.emit(self.dropout(states))
+        emissions: Tensor = self.emit(self.drop(states))
         return emissions
+
+    def spell(self, embedded: Tensor) -> Tensor:
+        """The convolution as a product, cheaper for so few channels, and the maximum: [U, C, c] -> [U, F]."""
+        windows = F.pad(embedded, (0, 0, KERNEL // 2, KERNEL // 2)).unfold(1, KERNEL, 1)  # [U, C, c, KERNEL]
+        kernel = self.convolution.weight.flatten(1)  # [F, c * KERNEL]
+        return F.linear(windows.flatten(2), kernel, self.convolution.bias).amax(dim=1).relu()
+
+    def drop(self, x: Tensor) -> Tensor:
+        """One mask for all pieces of a text (Gal and Ghahramani 2016): [B, n, D]."""
+        mask: Tensor = self.dropout(x.new_ones(len(x), 1, x.shape[2]))
+        return x * mask
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean negative log probability of the tags, in nats a text."""
