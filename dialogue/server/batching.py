@@ -1,7 +1,8 @@
 """Concurrent turns share one pass through the encoders.
 
-Whoever comes first reads; who comes while it reads waits, and the next reader takes all that wait along. So a message
-alone waits for nobody, and under load the batches grow by themselves, without a window of time to choose.
+Whoever comes first reads; who comes while it reads waits, and the next reader takes all that wait along. A text costs
+less in a batch, so the next reader waits a moment until there are as many as last time. A message alone waits for
+nobody, under load the batches grow by themselves, and when it is over one of them waits in vain.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Protocol
 
 from dialogue.message import EMPTY
 from policies.types import Belief
+
+MOMENT = 0.004  # seconds; there is other work for the processor meanwhile, or little load
 
 
 class BatchReader(Protocol):
@@ -50,7 +53,8 @@ class Batched:
         self._reader = reader
         self._most = most
         self._waiting: list[_Wanted] = []
-        self._gate = threading.Lock()
+        self._size = 1  # of the last batch
+        self._gate = threading.Condition()
         self._reading = threading.Lock()
         self._last = threading.local()
 
@@ -65,6 +69,8 @@ class Batched:
         mine = _Wanted(text)
         with self._gate:
             self._waiting.append(mine)
+            if len(self._waiting) >= self._size:
+                self._gate.notify()
         with self._reading:
             while mine.belief is None and mine.error is None:
                 self._read()
@@ -76,7 +82,9 @@ class Batched:
     def _read(self) -> None:
         """Read the texts that have waited longest, a batch of them."""
         with self._gate:
+            self._gate.wait_for(lambda: len(self._waiting) >= self._size, MOMENT)
             batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+            self._size = len(batch)
         try:
             beliefs = self._reader.parse_many([wanted.text for wanted in batch])
         except Exception as error:  # each of those who wait raises it

@@ -13,6 +13,7 @@ from dialogue.tracker import Tracker
 
 MOST = 256  # conversations
 MOST_EVENTS = 10_000  # some 40 MB
+_STRINGS = frozenset((str,))
 _ATOMS = frozenset((str, float, int, bool, type(None)))
 
 
@@ -99,5 +100,9 @@ def read_as_it_is(event: Event) -> bool:
 def _is_json(value: Any) -> bool:
     kind = type(value)
     if kind is dict:
-        return all(type(key) is str and _is_json(one) for key, one in value.items())
-    return kind in _ATOMS or (kind is list and all(map(_is_json, value))) or value is EMPTY
+        if not _STRINGS.issuperset(map(type, value)):
+            return False
+        value = value.values()
+    elif kind is not list:
+        return kind in _ATOMS or value is EMPTY
+    return all(_is_json(one) for one in value if type(one) not in _ATOMS)

@@ -56,6 +56,22 @@ def test_texts_that_come_while_others_are_read_are_read_together():
     assert max(map(len, reader.batches)) == 8
 
 
+def test_the_next_batch_waits_a_moment_until_it_is_as_large_as_the_last(monkeypatch):
+    monkeypatch.setattr("dialogue.server.batching.MOMENT", 5.0)
+    reader = Reader(0)
+    batched = Batched(reader)
+    batched._size = 3
+    with ThreadPoolExecutor(3) as pool:
+        for text in "abc":
+            pool.submit(batched.parse, text)
+            time.sleep(0.02)
+    assert [sorted(batch) for batch in reader.batches] == [["a", "b", "c"]]
+    monkeypatch.setattr("dialogue.server.batching.MOMENT", 0.01)
+    assert batched.parse("alone").top.name == "alone"
+    monkeypatch.setattr("dialogue.server.batching.MOMENT", 60.0)
+    assert batched.parse("again").top.name == "again", "who was alone last time waits for nobody"
+
+
 def test_each_turn_is_told_its_share_of_the_time():
     reader = Reader()
     batched = Batched(reader)
