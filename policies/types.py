@@ -114,7 +114,7 @@ class Belief:
     def answer(self) -> Candidate | None:
         """What acting on the top intent comes to: itself, or its best answer if it is a retrieval intent."""
         top = self.top
-        return None if top is None else self._answers_of(top)[0]
+        return None if top is None else self._answers_of(top, 1)[0]
 
     def best(self, most: int) -> tuple[Candidate, ...]:
         """The most probable answers: the intents, and in place of a retrieval intent each of its answers."""
@@ -122,11 +122,11 @@ class Belief:
         for intent in self.intents:
             if len(found) == most and found[-1].mean >= intent.mean:
                 break
-            found = sorted([*found, *self._answers_of(intent)], key=lambda answer: -answer.mean)[:most]
+            found = sorted([*found, *self._answers_of(intent, most)], key=lambda answer: -answer.mean)[:most]
         return tuple(found)
 
-    def _answers_of(self, intent: Candidate) -> tuple[Candidate, ...]:
-        responses = self.responses.get(intent.name, ())
+    def _answers_of(self, intent: Candidate, most: int) -> tuple[Candidate, ...]:
+        responses = self.responses.get(intent.name, ())[:most]
         return tuple(_both(intent, response) for response in responses) or (intent,)
 
 
