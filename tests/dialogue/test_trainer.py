@@ -11,9 +11,11 @@ import pytest
 import torch
 
 import dialogue.training.members as members_module
+import dialogue.training.trainer as trainer_module
 from dialogue.encoding import EncoderSet
 from dialogue.errors import TrainingError
 from dialogue.fusion.member import FUSION_VIEW, Member, average, load_fusion, out_of_fold
+from dialogue.model import Model
 from dialogue.posterior.family import PosteriorName
 from dialogue.posterior.kernel import View
 from dialogue.training.corpus import Corpus
@@ -21,8 +23,10 @@ from dialogue.training.members import Material, train_members
 from dialogue.training.trainer import answers_of, fit_encoders, train_model
 from encoders.onehot import OneHotEncoder
 from encoders.tokenizer import tokenize
+from policies.types import Entity
 from tests.dialogue.tinybots import Witness, config, corpus
 from tests.dialogue.toys import noise_rows, sparse
+from tests.encoders.tiny import save_tiny
 
 WITNESS = "tests.dialogue.tinybots:Witness"
 
@@ -128,6 +132,26 @@ def test_texts_know_their_stored_answers() -> None:
     assert answers_of(taught).tolist() == [0, -1, -1, 1]
     same = replace(taught, answers={"faq/x": "X", "faq/y": "X"})
     assert answers_of(same).tolist() == [0, -1, 0, -1]
+
+
+def test_layers_are_tuned_for_entities_where_enough_are_annotated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bert = {"type": "bert", "model": str(save_tiny("bert", tmp_path / "bert")), "max_tokens": 24}
+    made = config(tmp_path, encoders={"bert": bert}, fusion={"tune": "none"})
+    plain = corpus(20)
+    marked = tuple((Entity("first", 0, len(text.split()[0]), text.split()[0], "gold"),) for text in plain.texts)
+    taught = replace(plain, annotated=marked)
+    assert train_model(made, taught).tagger.layers is None  # type: ignore[union-attr]
+    monkeypatch.setattr(trainer_module, "FEWEST_TUNED", len(taught.texts))
+    model = train_model(made, taught)
+    assert model.tagger is not None
+    assert model.tagger.layers is not None
+    (tmp_path / "model").mkdir()
+    model.save(tmp_path / "model")
+    again = Model.load(tmp_path / "model")
+    assert again.encoders.tagged == model.encoders.tagged
+    assert again.parse(taught.texts[0]).entities == model.parse(taught.texts[0]).entities
 
 
 def test_nothing_to_learn_from_is_said_so(tmp_path: Path) -> None:
