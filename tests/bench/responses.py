@@ -64,7 +64,7 @@ class Pairs:
 def main() -> None:
     options = arguments()
     keep_freed_memory()
-    config = Config(pipeline="best")
+    config = Config(pipeline="balanced")
     limit_threads(config.threads)
     asked = read(options.data, options.split)
     for rung, scores, seconds in rungs(config, asked, options):
