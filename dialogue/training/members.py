@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dialogue.config import Config
+from dialogue.config import Fusion as FusionSection
 from dialogue.encoding import EncoderSet
 from dialogue.fusion.forward import Fused
 from dialogue.fusion.member import Member, out_of_fold, see
@@ -92,21 +93,8 @@ def tune(
     answers = material.answer_units
     if answers is not None:
         answers = answers.beside({name: see(encoder, material.answers) for name, encoder in own.items()})
-    joins = [name for name in units.seen if name != top.name]
     network = train_fusion(
-        FusionConfig(
-            hidden=top.width,
-            heads=top.heads,
-            feed_forward=top.feed_forward,
-            epsilon=top.epsilon,
-            activation=top.activation,
-            layers=len(top.layers) or section.layers,
-            dropout=section.dropout,
-            encoder_dropout=section.encoder_dropout,
-            pretrained=bool(top.layers),
-            words={name: units.seen[name].words.shape[1] for name in joins},
-            sentences={name: units.seen[name].sentence.shape[1] for name in joins},
-        ),
+        shape_of(section, top, units),
         top.layers or None,
         Lessons(units.pick(rows), material.labels[rows], answers, material.answer_of[rows]),
         (units.pick(rest), material.labels[rest]),
@@ -134,6 +122,24 @@ class Top:
     feed_forward: int = 256
     epsilon: float = 1e-12
     activation: str = "gelu"
+
+
+def shape_of(section: FusionSection, top: Top, units: Units) -> FusionConfig:
+    """The sizes of a fusion that continues `top` and is joined by the other encoders' views."""
+    joins = {name: seen for name, seen in units.seen.items() if name != top.name}
+    return FusionConfig(
+        hidden=top.width,
+        heads=top.heads,
+        feed_forward=top.feed_forward,
+        epsilon=top.epsilon,
+        activation=top.activation,
+        layers=len(top.layers) or section.layers,
+        dropout=section.dropout,
+        encoder_dropout=section.encoder_dropout,
+        pretrained=bool(top.layers),
+        words={name: seen.words.shape[1] for name, seen in joins.items()},
+        sentences={name: seen.sentence.shape[1] for name, seen in joins.items()},
+    )
 
 
 def continued_layers(encoders: EncoderSet) -> Top:

@@ -30,13 +30,12 @@ import numpy as np
 
 from dialogue.config import Config
 from dialogue.encoding import Continued, EncoderSet
-from dialogue.fusion.shape import FusionConfig
 from dialogue.fusion.training import Lessons, Recipe, encode, train_fusion
 from dialogue.fusion.units import Units
 from dialogue.plugins import build_encoders
 from dialogue.posterior.kernel import FloatArray
 from dialogue.threads import limit_threads
-from dialogue.training.members import continued_layers
+from dialogue.training.members import continued_layers, shape_of
 from dialogue.training.memory import keep_freed_memory
 from encoders.cache import FeatureCache
 from encoders.features import Utterance
@@ -134,19 +133,7 @@ def fused(encoders: EncoderSet, units: Sequence[Units], options: argparse.Namesp
     contexts, responses, *asked = units
     top = continued_layers(encoders)
     network = train_fusion(
-        FusionConfig(
-            hidden=top.width,
-            heads=top.heads,
-            feed_forward=top.feed_forward,
-            epsilon=top.epsilon,
-            activation=top.activation,
-            layers=len(top.layers),
-            dropout=0.1,
-            encoder_dropout=0.1,
-            pretrained=True,
-            words={name: seen.words.shape[1] for name, seen in contexts.seen.items()},
-            sentences={name: seen.sentence.shape[1] for name, seen in contexts.seen.items()},
-        ),
+        shape_of(Config().fusion, top, contexts),
         top.layers,
         Lessons(contexts, np.arange(contexts.count), responses, np.arange(contexts.count)),
         None,
