@@ -61,7 +61,6 @@ def weigh(views: Views, labels: IntArray, start: Mapping[str, ViewKernel], *, se
     some = take(views, rows)
     _, y = np.unique(labels[rows], return_inverse=True)
     names = list(start)
-    names = list(start)
     cosine = np.stack([cosines(some[name], some[name]) for name in names])  # [V, n, n]
     if not np.isfinite(cosine).all():
         raise FloatingPointError("a view of the training texts holds a number that is not finite")

@@ -15,7 +15,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, pstdev
@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from dialogue.config import load_config
 from dialogue.encoding import EncoderSet
 from dialogue.plugins import build_encoders
-from dialogue.training.evaluate import evaluate_nlu
+from dialogue.training import metrics
+from dialogue.training.evaluate import Measurement, measure_nlu, outside, score
 from dialogue.training.tables import read_examples
 from encoders.cache import FeatureCache
 from encoders.tokenizer import tokenize
@@ -155,15 +156,29 @@ def row(
 
 def fused(task: Task, seed: int, data: Path, cache: Path) -> dict[str, Any]:
     """The whole bot, by `starfold test nlu`."""
-    files = {name: getattr(task, name) for name in ("valid", "valid_oos", "oos")}
-    found = evaluate_nlu(
-        train=data / task.train,
-        test=data / task.test,
-        project=HERE / task.project,
-        cache=cache,
-        **{name: data / file for name, file in files.items() if file},
+    files = {name: data / file for name in ("valid", "valid_oos", "oos") if (file := getattr(task, name))}
+    found = measure_nlu(
+        train=data / task.train, test=data / task.test, project=HERE / task.project, cache=cache, **files
     )
-    return {"task": task.name, "rung": "fusion", **found}
+    return {"task": task.name, "rung": "fusion", **found.numbers, **answered(found, files, cache)}
+
+
+def answered(found: Measurement, files: Mapping[str, Path], cache: Path) -> dict[str, float]:
+    """Share of in-scope messages answered where 1 or 2 % of all answers may be wrong, and how many of them are.
+
+    The threshold is the lowest that keeps the error on held-out messages: `valid` with `valid_oos`, without them the
+    training texts left out one by one. To answer what is out of scope is wrong.
+    """
+    sure, right = found.model.head.left_out.known, found.model.head.left_out.right
+    if "valid" in files:
+        held = score(found.model, read_examples(files["valid"]) + outside(files.get("valid_oos")), cache)
+        sure, right = held.score, held.right
+    scored, numbers = found.scored, {}
+    for percent in (1, 2):
+        kept = scored.score >= metrics.threshold_for_error(sure, right, percent / 100)
+        numbers[f"answered_at_{percent}pct"] = float(kept[scored.known].mean())
+        numbers[f"wrong_at_{percent}pct"] = float((~scored.right[kept]).mean()) if kept.any() else 0.0
+    return numbers
 
 
 def table() -> str:
