@@ -4,8 +4,7 @@ A piece is its embedding, a convolution over its characters (as in the GRU encod
 and its marks, with many examples also what early layers of the pretrained encoder, copied and tuned, make of it; a
 bidirectional GRU reads the pieces, a linear layer gives each tag's emission, and a conditional random
 field the probability of all of them together (Huang, Xu and Yu 2015, "Bidirectional LSTM-CRF Models for Sequence
-Tagging"). Where layers are tuned they also learn to tell the intent (Chen et al. 2019, "BERT for Joint Intent
-Classification and Slot Filling"): only the loss asks for it, and what serves does without.
+Tagging").
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ from encoders.gru_forward import KERNEL
 
 WORD, CHARACTER, SPELLING, DENSE, HIDDEN = 64, 16, 32, 128, 256
 DROPOUT = 0.4
-INTENT_SHARE = 0.5  # of the intent's loss, beside that of the tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,6 @@ class Batch:
         lengths: [B], on the CPU, all above zero.
         subwords: states that go into the tuned layers, where there are some.
         shares: [B, n, S] from subwords to pieces, see `dialogue.tagging.features.shares`.
-        intents: [B] numbers of the texts' intents, where the network learns them.
     """
 
     words: Tensor
@@ -54,21 +51,13 @@ class Batch:
     lengths: Tensor
     subwords: Subwords | None = None
     shares: Tensor | None = None
-    intents: Tensor | None = None
 
 
 class Network(nn.Module):
     """Emissions and the potentials between tags."""
 
     def __init__(
-        self,
-        words: int,
-        characters: int,
-        dense: int,
-        marks: int,
-        tags: int,
-        layers: Fusion | None = None,
-        intents: int = 0,
+        self, words: int, characters: int, dense: int, marks: int, tags: int, layers: Fusion | None = None
     ) -> None:
         super().__init__()
         self.words = nn.Embedding(words + 2, WORD, padding_idx=0)
@@ -80,7 +69,6 @@ class Network(nn.Module):
         width = WORD + SPELLING + marks + DENSE * (bool(dense) + bool(layers))
         self.gru = nn.GRU(width, HIDDEN // 2, batch_first=True, bidirectional=True)
         self.emit = nn.Linear(HIDDEN, tags)
-        self.intent = nn.Linear(2 * HIDDEN, intents) if intents else None
         self.start = nn.Parameter(torch.zeros(tags))
         self.transition = nn.Parameter(torch.zeros(tags, tags))
         self.end = nn.Parameter(torch.zeros(tags))
@@ -90,15 +78,6 @@ class Network(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Emissions [B, n, T]."""
-        return self.emissions(self.states(batch))
-
-    def emissions(self, states: Tensor) -> Tensor:
-        """[B, n, 2h] -> [B, n, T]."""
-        found: Tensor = self.emit(self.drop(states))
-        return found
-
-    def states(self, batch: Batch) -> Tensor:
-        """What the recurrent layer makes of each piece: [B, n, 2h]."""
         spelled = self.spell(self.characters(batch.characters))  # [U, F]
         parts = [self.words(batch.words), spelled[batch.forms]]  # [B, n, E], [B, n, F]
         if self.dense is not None:
@@ -108,8 +87,9 @@ class Network(nn.Module):
             parts.append(self.tuned(batch.shares @ tuned).relu())  # [B, n, D]
         inputs = torch.cat([self.drop(torch.cat(parts, dim=2)), batch.marks], dim=2)
         packed = pack_padded_sequence(inputs, batch.lengths, batch_first=True, enforce_sorted=False)
-        found: Tensor = pad_packed_sequence(self.gru(packed)[0], batch_first=True)[0]  # [B, n, 2h]
-        return found
+        states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True)  # [B, n, 2h]
+        emissions: Tensor = self.emit(self.drop(states))
+        return emissions
 
     def spell(self, embedded: Tensor) -> Tensor:
         """The convolution as a product, cheaper for so few channels, and the maximum: [U, C, c] -> [U, F]."""
@@ -123,12 +103,8 @@ class Network(nn.Module):
         return x * mask
 
     def loss(self, batch: Batch) -> Tensor:
-        """Mean negative log probability of the tags, in nats a text, and of the intent where it is learned."""
-        states = self.states(batch)
-        loss = self.sequence_loss(self.emissions(states), batch.tags, batch.lengths)
-        if self.intent is None or batch.intents is None:
-            return loss
-        return loss + INTENT_SHARE * F.cross_entropy(self.intent(self.dropout(pooled(states, batch))), batch.intents)
+        """Mean negative log probability of the tags, in nats a text."""
+        return self.sequence_loss(self(batch), batch.tags, batch.lengths)
 
     def sequence_loss(self, emission: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
         """Mean over texts of log partition minus score: emissions [B, n, T], tags [B, n], lengths [B]."""
@@ -148,10 +124,3 @@ class Network(nn.Module):
             alpha = torch.where(here[:, t : t + 1], summed + emissions[t], alpha)
         last = tags.gather(1, (lengths - 1)[:, None])[:, 0]
         return (torch.logsumexp(alpha + self.end, dim=1) - score - self.end[last]).mean()
-
-
-def pooled(states: Tensor, batch: Batch) -> Tensor:
-    """Mean and maximum over the pieces of each text, side by side: [B, n, D] -> [B, 2D]."""
-    here = (torch.arange(states.shape[1]) < batch.lengths[:, None])[..., None]  # [B, n, 1]
-    mean = (states * here).sum(dim=1) / batch.lengths[:, None]  # [B, D]
-    return torch.cat([mean, states.masked_fill(~here, -torch.inf).amax(dim=1)], dim=1)

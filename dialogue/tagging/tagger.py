@@ -127,7 +127,6 @@ def fit_tagger(
     units: Units,
     patterns: Sequence[tuple[str, str]],
     top: TopLayers | None = None,
-    intents: Sequence[int] | None = None,
     *,
     seed: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -140,7 +139,6 @@ def fit_tagger(
         units: what the encoders see in them.
         patterns: names and regular expressions that may help.
         top: layers of the pretrained encoder that go on from the early states, to be copied and tuned.
-        intents: the number of each text's intent; tuned layers learn to tell those, too.
         seed: of everything random.
         progress: is told passes done and due.
     """
@@ -164,7 +162,6 @@ def fit_tagger(
             tags_of(pieces[i], annotated[i], labels),
             early.states[i] if early is not None else None,
             shares(pieces[i], early.offsets[i]) if early is not None else None,
-            0 if intents is None else int(intents[i]),
         )
         for i in rows
     ]

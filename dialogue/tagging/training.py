@@ -38,8 +38,7 @@ DEFAULT_TEMPERATURE = 1.3
 class Lesson:
     """One text: forms of its n pieces, encoders' words [n, D] standardised, marks [n, M], tags [n].
 
-    Where layers are tuned: states [s, H] float16 that go into them, shares [n, s] from its subwords to its pieces, and
-    the number of its intent, 0 where all are of one.
+    Where layers are tuned: states [s, H] float16 that go into them, shares [n, s] from its subwords to its pieces.
     """
 
     forms: Sequence[str]
@@ -48,7 +47,6 @@ class Lesson:
     tags: IntArray
     states: NDArray[np.float16] | None = None
     shares: FloatArray | None = None
-    intent: int = 0
 
 
 def vocabulary_of(lessons: Sequence[Lesson]) -> Vocabulary:
@@ -81,8 +79,7 @@ def train_network(
         rest = [lesson for i, lesson in enumerate(lessons) if i not in held]
         first = lessons[0]
         sizes = (len(vocabulary.words), len(vocabulary.characters), first.dense.shape[1], first.marks.shape[1], tags)
-        intents = 1 + max(lesson.intent for lesson in lessons)
-        network = Network(*sizes, copy_of(top), intents) if top is not None else Network(*sizes)
+        network = Network(*sizes, copy_of(top) if top is not None else None)
         fit(network, rest, vocabulary, rng, progress)
         network.eval()
         temperature = calibrated(network, [lessons[i] for i in sorted(held)], vocabulary)
@@ -178,7 +175,6 @@ def collate(lessons: Sequence[Lesson], vocabulary: Vocabulary, *, drop: bool = F
         lengths=torch.tensor(lengths),
         subwords=fusion_batch(alone(states), np.arange(len(states)), states[0].shape[1], ()) if states else None,
         shares=pad_both(shares) if shares else None,
-        intents=torch.tensor([lesson.intent for lesson in lessons]),
     )
 
 

@@ -72,7 +72,7 @@ def train_model(config: Config, corpus: Corpus, progress: Progress = lambda stag
     units = encoders.see(utterances, cache)
     progress("look", 1, 1)
     views = sentences(units)
-    tagger = learn_entities(config, corpus, utterances, labels, units, encoders, progress)
+    tagger = learn_entities(config, corpus, utterances, units, encoders, progress)
     tables = remembered(corpus) if tagger is None else corpus.entities
     tuned = config.fusion.tune != "none"  # else nobody reads the words of the label-free encoders again
     continued = encoders.continued.name if encoders.continued is not None else None  # read by its lower states
@@ -113,7 +113,6 @@ def learn_entities(
     config: Config,
     corpus: Corpus,
     utterances: Sequence[Utterance],
-    labels: IntArray,
     units: Units,
     encoders: EncoderSet,
     progress: Progress,
@@ -130,7 +129,6 @@ def learn_entities(
         units,
         corpus.patterns,
         layers_to_tune(encoders) if taught >= FEWEST_TUNED else None,
-        labels.tolist(),
         seed=config.seed,
         progress=lambda done, total: progress("entities", done, total),
     )

@@ -104,10 +104,8 @@ def alone(name: str, rung: str, train: Path, test: Path, options: argparse.Names
     seen, asked = (encoders.see(utterances, store) for utterances in texts)
     annotated = [example.entities for example in sets[0]]
     top = layers_to_tune(encoders) if rung == "tagger" and sum(map(bool, annotated)) >= FEWEST_TUNED else None
-    names = sorted({example.intent for example in sets[0]})
-    intents = [names.index(example.intent) for example in sets[0]]
     start = time.process_time()
-    tagger = fit_tagger(texts[0], annotated, seen, [], top, intents, seed=options.seed)
+    tagger = fit_tagger(texts[0], annotated, seen, [], top, seed=options.seed)
     cpu = time.process_time() - start
     if tagger is None:
         raise SystemExit(f"{train} has no entities")

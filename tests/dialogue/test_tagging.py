@@ -1,7 +1,5 @@
 """Entities that are learned: what is tagged, what is found, and how surely."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -12,10 +10,10 @@ from dialogue.fusion.transformer import Fusion
 from dialogue.fusion.units import Early, Seen, Units
 from dialogue.tagging.features import mark_count, marks, piece_vectors, shares
 from dialogue.tagging.forward import emissions, form
-from dialogue.tagging.network import INTENT_SHARE, Network
+from dialogue.tagging.network import Network
 from dialogue.tagging.tagger import Tagger, compiled, fit_tagger, learned_from
 from dialogue.tagging.tags import Label, first, inside, labels_of, pieces_of, tags_of
-from dialogue.tagging.training import Lesson, collate, vocabulary_of
+from dialogue.tagging.training import Lesson, collate
 from dialogue.training.trainer import layers_to_tune, to_tag
 from encoders.bert import BertEncoder
 from encoders.fasttext import FastTextEncoder
@@ -193,35 +191,6 @@ def test_numpy_serves_the_tuned_layers(tuning):
         theirs = network(collate(lessons, vocabulary)).numpy()
     for row, emission in enumerate(ours):
         assert np.allclose(theirs[row, : len(emission)], emission, atol=1e-4)
-
-
-def test_tuned_layers_learn_the_intent_too():
-    lessons = [
-        Lesson([f"w{i}" for i in range(n)], np.zeros((n, 0), np.float32), np.zeros((n, 3), np.float32), np.ones(n, int))
-        for n in (4, 2, 3)
-    ]
-    lessons = [replace(lesson, intent=i % 2) for i, lesson in enumerate(lessons)]
-    torch.manual_seed(0)
-    network = Network(9, 9, 0, 3, 5, intents=2).eval()
-    batch = collate(lessons, vocabulary_of(lessons))
-    states = network.states(batch)
-    rows = [states[i, : len(lesson.forms)] for i, lesson in enumerate(lessons)]
-    seen = torch.stack([torch.cat([row.mean(0), row.amax(0)]) for row in rows])
-    intent = torch.nn.functional.cross_entropy(network.intent(seen), torch.tensor([0, 1, 0]))
-    tags = network.sequence_loss(network(batch), batch.tags, batch.lengths)
-    assert torch.allclose(network.loss(batch), tags + INTENT_SHARE * intent)
-    assert torch.allclose(Network.loss(network, replace(batch, intents=None)), tags)
-
-
-def test_intents_change_what_is_tuned_and_not_what_is_saved(tuning, tmp_path):
-    tagger, top, encoders = tuning
-    pairs = list(travel(30, 0))
-    utterances, annotated = [tokenize(text) for text, _ in pairs], [entities for _, entities in pairs]
-    intents = [int(text.startswith("to")) for text, _ in pairs]
-    other = fit_tagger(utterances, annotated, encoders.see(utterances), [], top, intents, seed=0)
-    assert set(other.arrays) == set(tagger.arrays)
-    name = "blocks.0.query.weight"
-    assert not np.array_equal(other.layers.arrays[name], tagger.layers.arrays[name])
 
 
 @pytest.mark.parametrize("damage", ["{", '{"labels": [["city", "", ""]]}'])
