@@ -19,6 +19,7 @@ from pydantic import (
     Field,
     PrivateAttr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -121,22 +122,55 @@ class Entities(Section):
     learn: bool = Field(default=True, description="Whether a tagger learns from annotated examples, if there are 40.")
 
 
+OF_THE_FUSION = ("ensemble", "mcmc")
+
+
 class Posterior(Section):
     """How a fused feature becomes a belief."""
 
     type: Literal["conjugate", "laplace", "variational", "mcmc", "ensemble", "mc_dropout", "point", "niw"] = Field(
         default="conjugate", description="How the posterior is computed."
     )
+    of: Literal["last_layer", "fusion"] = Field(
+        default="last_layer",
+        description="Of ensemble and mcmc: of what; of the fusion each draw is a whole Transformer.",
+    )
     hessian: Literal["full", "kronecker", "diagonal"] = Field(
         default="kronecker", description="Of laplace: how much of the curvature is kept."
     )
     rank: int = Field(default=0, ge=0, le=32, description="Of variational: directions beyond mean field.")
     sampler: Literal["hmc", "sghmc"] = Field(default="hmc", description="Of mcmc: exact, or by small batches.")
-    members: Count = Field(default=16, description="Of ensemble: heads.")
+    members: Count | None = Field(
+        default=None, description="Of ensemble: heads, null for 16; of the fusion, how many are drawn, null for 4."
+    )
     dropout: Share = Field(default=0.1, description="Of mc_dropout: share of the last layer's inputs dropped.")
     interval: Probability = Field(default=0.9, description="Probability that a credible interval covers.")
     unknown_prior: Probability = Field(default=0.1, description="Prior probability of none of these intents.")
     samples: Count = Field(default=256, description="Draws from the posterior where it has no closed form.")
+
+    @field_validator("of")
+    @classmethod
+    def _can_be_of_it(cls, value: str, info: ValidationInfo) -> str:
+        if value == "fusion" and info.data.get("type", "mcmc") not in OF_THE_FUSION:
+            raise ValueError(f"the fusion has no posterior of type {info.data['type']}; it may be ensemble or mcmc")
+        return value
+
+    @field_validator("sampler")
+    @classmethod
+    def _can_sample_it(cls, value: str, info: ValidationInfo) -> str:
+        if value == "hmc" and (info.data.get("type"), info.data.get("of")) == ("mcmc", "fusion"):
+            raise ValueError("the whole fusion is sampled by sghmc, not by hmc")
+        return value
+
+    @property
+    def heads(self) -> int:
+        """How many heads an ensemble of last layers has."""
+        return self.members or 16
+
+    @property
+    def fusions(self) -> int:
+        """How many fusions there are: one that is trained, or draws from its posterior."""
+        return (self.members or 4) if self.of == "fusion" else 1
 
 
 class IntentPrior(Section):
@@ -326,6 +360,7 @@ def read_config(project: Path) -> tuple[Config, list[Problem]]:
             raise ProjectError(report.problems) from cause
     config._project, config._tree, config._rows = project, tree, rows
     report.extend(_missing_files(config))
+    report.extend(_missing_fusion(config))
     return config, report.problems
 
 
@@ -360,6 +395,13 @@ def _bare_secrets(tree: Table) -> Iterator[Problem]:
         for one in values if name in SECRETS else ():
             if isinstance(one, Scalar) and one.value is not None and "${" not in one.text:
                 yield error(one.where, f"server.{name}: a secret stands in the environment, not here; write ${{NAME}}")
+
+
+def _missing_fusion(config: Config) -> Iterator[Problem]:
+    """A posterior of a fusion that is not to be trained."""
+    if config.posterior.of == "fusion" and config.fusion.tune == "none":
+        message = "posterior.of: there is no fusion; fusion.tune is none, in bot.yml or by its pipeline"
+        yield error(config.where("posterior", "of"), message)
 
 
 def _missing_files(config: Config) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from threading import local
 from types import MappingProxyType
 
 import numpy as np
+from scipy.special import softmax
 
 from dialogue.encoding import Continued, EncoderSet
 from dialogue.entities import EntityTables, find_entities
@@ -18,8 +19,9 @@ from dialogue.errors import suggestion
 from dialogue.fusion.member import Member, average
 from dialogue.fusion.units import Units
 from dialogue.posterior.base import Predictive
-from dialogue.posterior.head import Head, bounds
+from dialogue.posterior.head import bounds
 from dialogue.posterior.kernel import FloatArray, View, by_column
+from dialogue.posterior.mixture import AnyHead, load_head
 from dialogue.tagging.tagger import Tagger
 from encoders.cache import FeatureCache
 from encoders.features import Utterance
@@ -69,7 +71,7 @@ class Model:
         language: str,
         encoders: EncoderSet,
         members: Sequence[Member],
-        head: Head,
+        head: AnyHead,
         meaning: Meaning,
         entities: EntityTables,
         tagger: Tagger | None = None,
@@ -81,7 +83,7 @@ class Model:
         self.meaning = meaning
         self.entities = entities
         self.tagger = tagger
-        self._taught = by_column(head.process.views)
+        self._taught = by_column(head.views)
         self._groups = meaning.groups()
         self._members = meaning.members()
         self._answers = {
@@ -107,7 +109,7 @@ class Model:
         units = self.encoders.see(utterances, None, clock)
         views = self.views_of(utterances, units, clock)
         start = time.perf_counter()
-        parts = self.head.process.kernel.by_view(views, self._taught)
+        parts = self.head.by_view(views, self._taught)
         beliefs = []
         for first in range(0, len(texts), TOGETHER):
             some = {name: rows[first : first + TOGETHER] for name, rows in parts.items()}
@@ -132,22 +134,24 @@ class Model:
     def select(self, context: str, candidates: Sequence[str]) -> tuple[Candidate, ...]:
         """Rank free answers to a context by the dual encoder, most probable first.
 
-        Means are a softmax over the candidates; there is no posterior over them, so each interval is a point.
+        Means are a softmax over the candidates. Only draws of the fusion differ in them; without, each interval is a
+        point.
 
         Raises:
             ValueError: if the model has no fusion, or there are no candidates.
         """
         from dialogue.fusion.training import TEMPERATURE
 
-        if not self.members or self.members[0].fusion is None:
+        if not self.members or not self.members[0].fusions:
             raise ValueError("free answers are ranked by the fusion, and this model has none; train with fusion.tune")
         if not candidates:
             raise ValueError("no candidates to select from")
-        features = self.views([tokenize(text, self.language) for text in (context, *candidates)])["fusion"]
-        logits = features[1:] @ features[0] / TEMPERATURE
-        p = np.exp(logits - logits.max())
-        p /= p.sum()
-        return tuple(Candidate(candidates[i], float(p[i]), float(p[i]), float(p[i])) for i in np.argsort(-p))
+        views = self.views([tokenize(text, self.language) for text in (context, *candidates)])
+        features = np.stack([views[name] for name in self.members[0].fusions])  # [S, 1 + candidates, H]
+        draws = softmax(np.einsum("sch,sh->sc", features[:, 1:], features[:, 0]) / TEMPERATURE, axis=1)
+        p = draws.mean(axis=0)
+        lower, upper = bounds(draws, self.head.config.interval)
+        return tuple(Candidate(candidates[i], float(p[i]), float(lower[i]), float(upper[i])) for i in np.argsort(-p))
 
     def teach(self, text: str, name: str) -> Model:
         """A model that knows one more example of a class; encoders, members and kernel stay as they are.
@@ -260,7 +264,7 @@ class Model:
             language,
             EncoderSet.load(folder / "encoders", encoders, continued, tagged),
             [Member.load(folder / "members" / str(number), types) for number, types in enumerate(members)],
-            Head.load(folder / "head"),
+            load_head(folder / "head"),
             meaning,
             tables,
             Tagger.load(folder / "tagger") if tags else None,

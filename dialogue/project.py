@@ -101,8 +101,8 @@ def train(
         "cpu_seconds": round(time.process_time() - cpu, 2),
         "wall_seconds": round(time.perf_counter() - wall, 2),
         "peak_mb": round(peak_mb(), 1),
-        "views": {name: round(part.weight, 4) for name, part in model.head.process.kernel.parts.items()},
-        "posterior": {name: round(value, 4) for name, value in model.head.posterior.notes().items()},
+        "views": {name: round(weight, 4) for name, weight in model.head.weights.items()},
+        "posterior": {name: round(value, 4) for name, value in model.head.notes().items()},
     }
     if (prior := model.head.intent_prior) is not None:
         counts = {name: round(count, 2) for name, count in zip(model.meaning.intents, prior.counts, strict=True)}

@@ -41,7 +41,7 @@ def by_use(config: Config, model: Model) -> Model:
     config.model_path.parent.mkdir(parents=True, exist_ok=True)
     with closing(SqlTrackerStore(config.store_url)) as store:
         counts = meant_in_store(store)
-    head = replace(model.head, intent_prior=prior_of(model, counts, config.intent_prior.strength))
+    head = model.head.expecting(prior_of(model, counts, config.intent_prior.strength))
     return Model(model.language, model.encoders, model.members, head, model.meaning, model.entities, model.tagger)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -30,48 +30,59 @@ BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """`encoders` that learn from labels, by their own names, with their `types`, and the fusion, if there is one."""
+    """`encoders` that learn from labels, by their own names, with their `types`, and fusions by their views' names.
+
+    Several fusions are draws from a posterior; `notes` says how the drawing went, and is not saved.
+    """
 
     encoders: Mapping[str, Encoder]
     types: Mapping[str, str]
-    fusion: Fused | None
+    fusions: Mapping[str, Fused]
+    notes: Mapping[str, float] = field(default_factory=dict)
 
     def see(self, utterances: Sequence[Utterance], units: Units) -> dict[str, View]:
-        """The views [N, S] of the member's own encoders and of its fusion."""
+        """The views [N, S] of the member's own encoders and of its fusions."""
         seen = {name: see(encoder, utterances) for name, encoder in self.encoders.items()}
         views: dict[str, View] = {name: view.sentence for name, view in seen.items()}
-        if self.fusion is not None:
-            views[FUSION_VIEW] = self.fusion.encode(units.beside(seen).narrowed())
+        if self.fusions:
+            narrowed = units.beside(seen).narrowed()
+            views.update({name: fusion.encode(narrowed) for name, fusion in self.fusions.items()})
         return views
 
     def save(self, folder: Path) -> None:
-        """Write one folder for each encoder, and fusion.json with fusion.safetensors."""
+        """Write one folder for each encoder, and a JSON and a safetensors file for each fusion."""
         for name, encoder in self.encoders.items():
             (folder / name).mkdir()
             encoder.save(folder / name)
-        if self.fusion is not None:
-            save_fusion(folder, self.fusion)
+        for name, fusion in self.fusions.items():
+            save_fusion(folder, fusion, name)
 
     @classmethod
     def load(cls, folder: Path, types: Mapping[str, str]) -> Member:
         """Read what `save` wrote. Raises `ValueError` naming a missing or damaged file."""
         encoders = {name: resolve(kind).load(folder / name) for name, kind in types.items()}
-        return cls(encoders, types, load_fusion(folder) if (folder / "fusion.json").exists() else None)
+        names = sorted(file.stem for file in folder.glob(f"{FUSION_VIEW}*.json"))
+        return cls(encoders, types, {name: load_fusion(folder, name) for name in names})
 
 
-def save_fusion(folder: Path, fusion: Fused) -> None:
-    """Write fusion.json and fusion.safetensors into an existing folder."""
-    (folder / "fusion.json").write_text(json.dumps(asdict(fusion.config), indent=1), "utf-8")
-    save_arrays(folder / "fusion.safetensors", fusion.arrays)
+def fusion_view(number: int) -> str:
+    """What the view of that one of several fusions is called."""
+    return f"{FUSION_VIEW} {number + 1}" if number else FUSION_VIEW
 
 
-def load_fusion(folder: Path) -> Fused:
+def save_fusion(folder: Path, fusion: Fused, name: str = FUSION_VIEW) -> None:
+    """Write `name`.json and `name`.safetensors into an existing folder."""
+    (folder / f"{name}.json").write_text(json.dumps(asdict(fusion.config), indent=1), "utf-8")
+    save_arrays(folder / f"{name}.safetensors", fusion.arrays)
+
+
+def load_fusion(folder: Path, name: str = FUSION_VIEW) -> Fused:
     """Read what `save_fusion` wrote. Raises `ValueError` when it is damaged."""
-    arrays = load_arrays(folder / "fusion.safetensors")
+    arrays = load_arrays(folder / f"{name}.safetensors")
     try:
-        return Fused(FusionConfig(**json.loads((folder / "fusion.json").read_text("utf-8"))), arrays)
+        return Fused(FusionConfig(**json.loads((folder / f"{name}.json").read_text("utf-8"))), arrays)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{folder / 'fusion.json'} and fusion.safetensors do not fit: {error}") from error
+        raise ValueError(f"{folder / name}.json and {name}.safetensors do not fit: {error}") from error
 
 
 def see(encoder: Encoder, utterances: Sequence[Utterance]) -> Seen:

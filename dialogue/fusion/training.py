@@ -82,11 +82,16 @@ def train_fusion(
         progress: told the steps done and to do.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        fusion = Fusion(config)
-        if top is not None:
-            fusion.continue_from(top)
-        return fit(fusion, lessons, held_out, recipe, progress)
+        return fit(untrained(config, top, recipe.seed), lessons, held_out, recipe, progress)
+
+
+def untrained(config: FusionConfig, top: list[Mapping[str, FloatArray]] | None, seed: int) -> Fusion:
+    """What training starts from: the pretrained layers and random gates, or all at random. Sets torch's seed."""
+    torch.manual_seed(seed)
+    fusion = Fusion(config)
+    if top is not None:
+        fusion.continue_from(top)
+    return fusion
 
 
 def fit(
@@ -99,16 +104,13 @@ def fit(
     """The loop: AdamW, warm-up and linear decay, the best epoch kept."""
     rng = np.random.default_rng(recipe.seed)
     optimiser = AdamW(fusion.parameters(), recipe.learning_rate, recipe.weight_decay)
-    steps = len(list(batches(lessons.labels, recipe.batch_size, np.random.default_rng(0)))) * recipe.epochs
+    steps = epoch_steps(lessons.labels, recipe.batch_size) * recipe.epochs
     best, kept, since, done = separation(fusion, held_out), copy.deepcopy(fusion.state_dict()), 0, 0
     for _ in range(recipe.epochs):
         fusion.train()
         for rows in batches(lessons.labels, recipe.batch_size, rng):
-            loss = contrast(fusion, lessons, rows, recipe.answers)
-            if not torch.isfinite(loss):
-                raise FloatingPointError("the fusion's loss is not finite; lower its learning_rate")
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            descend(fusion, lessons, rows, recipe.answers)
             torch.nn.utils.clip_grad_norm_(fusion.parameters(), LARGEST_GRADIENT)
             optimiser.rate = recipe.learning_rate * rate(done, steps)
             optimiser.step()
@@ -140,6 +142,19 @@ def batches(labels: IntArray, size: int, rng: np.random.Generator) -> Iterator[I
     each = max(1, size // PER_INTENT)
     for start in range(0, len(order), each):
         yield np.concatenate([chunks[i] for i in order[start : start + each]])
+
+
+def epoch_steps(labels: IntArray, size: int) -> int:
+    """How many `batches` there are."""
+    return len(list(batches(labels, size, np.random.default_rng(0))))
+
+
+def descend(fusion: Fusion, lessons: Lessons, rows: IntArray, most: int) -> None:
+    """Give the parameters the gradient of the loss of one batch. Raises `FloatingPointError` if there is none."""
+    loss = contrast(fusion, lessons, rows, most)
+    if not torch.isfinite(loss):
+        raise FloatingPointError("the fusion's loss is not finite; lower its learning_rate")
+    loss.backward()  # type: ignore[no-untyped-call]
 
 
 def contrast(fusion: Fusion, lessons: Lessons, rows: IntArray, most: int) -> Tensor:

@@ -41,7 +41,7 @@ def worth_asking(model: Model, said: Sequence[Said], most: int) -> list[Question
     process = model.head.process
     views = model.views([tokenize(one.text, model.language) for one in said])
     rows = process.rows(views)
-    predictive = model.head.predict_rows(rows)
+    predictive = model.head.predict(views, keep_draws=False)
     weights = torn(predictive.mean) * np.sqrt([one.times for one in said])
     chosen = select(covariance(process, process.kernel.gram(views), rows), weights, float(process.noise.min()), most)
     questions = []

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
+from typing_extensions import Self
 
 from dialogue.posterior.arrays import load_arrays, load_views, save_arrays, save_views
 from dialogue.posterior.base import BLOCK, Posterior, Predictive, Teachable
@@ -61,16 +62,31 @@ class Head:
     left_out: LeftOutScores
     intent_prior: IntentPrior | None = None  # of use; None leaves the shares of the training texts
 
+    @property
+    def views(self) -> Views:
+        """Of the N training texts."""
+        return self.process.views
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """How much each view is believed; they sum to 1."""
+        return {name: part.weight for name, part in self.process.kernel.parts.items()}
+
+    def notes(self) -> dict[str, float]:
+        """What a person should know of how the posterior came out."""
+        return self.posterior.notes()
+
+    def expecting(self, prior: IntentPrior) -> Self:
+        """With that prior of use."""
+        return replace(self, intent_prior=prior)
+
+    def by_view(self, views: Views, taught: Views) -> dict[str, FloatArray]:
+        """Each view's part of the kernel rows [B, N] of B texts; `taught` are the head's own views."""
+        return self.process.kernel.by_view(views, taught)
+
     def predict(self, views: Views, *, keep_draws: bool = True) -> Predictive:
         """The posterior predictive of B texts from their views; without its draws on request, which are large."""
-        blocks = (take(views, slice(i, i + BLOCK)) for i in range(0, max(count(views), 1), BLOCK))
-        found = (self.predict_rows(self.process.rows(block)) for block in blocks)
-        parts = [part if keep_draws else replace(part, draws=part.draws[:0]) for part in found]
-        joined = {
-            name: np.concatenate([getattr(part, name) for part in parts], axis=1 if name == "draws" else 0)
-            for name in Predictive.__slots__
-        }
-        return Predictive(**joined)
+        return in_blocks(views, lambda block: self.predict_rows(self.process.rows(block)), keep_draws)
 
     def predict_rows(self, rows: FloatArray, *, bounded: bool = True) -> Predictive:
         """The posterior predictive of B texts from their kernel rows [B, N].
@@ -79,6 +95,10 @@ class Head:
             rows: covariances with the training texts.
             bounded: whether its bounds are wanted; without them both are the mean.
         """
+        return predictive(*self.draw(rows), self.config.interval if bounded else None)
+
+    def draw(self, rows: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Draws of the intents' probabilities [S, B, K], given that it is one, and of the unknown's [S, B]."""
         latent = self.process.latent(rows)
         draws = self.posterior.draw(latent)
         if self.intent_prior is not None:
@@ -86,7 +106,7 @@ class Head:
         unknown = self.unknown.draw(latent, self.config.unknown_prior, draws)
         if not np.isfinite(draws).all() or not np.isfinite(unknown).all():
             raise FloatingPointError("the posterior gave a number that is not finite")
-        return predictive(draws, unknown, self.config.interval if bounded else None)
+        return draws, unknown
 
     def contributions(self, parts: Mapping[str, FloatArray], intent: int) -> dict[str, float]:
         """How much each view speaks for `intent` in one text: its share of the positive part of the latent mean.
@@ -102,17 +122,24 @@ class Head:
 
         The class may be the next new one, K.
         """
+        return self.taught(self.fit_with(views, label))
+
+    def fit_with(self, views: Views, label: int) -> Fit:
+        """The process conditioned on one more text."""
         p = self.process
-        fit = fit_process(
+        return fit_process(
             p.kernel,
             join([p.views, views]),
             np.append(p.labels, label),
             max(p.alpha.shape[1], label + 1),
             np.append(p.noise, p.noise.min()).astype(np.float32),
         )
+
+    def taught(self, fit: Fit) -> Head:
+        """The head on what `fit_with` gave."""
         taught = self.posterior.teach(fit.process) if isinstance(self.posterior, Teachable) else None
         prior = self.intent_prior
-        if prior is not None and label == p.alpha.shape[1]:
+        if prior is not None and fit.process.alpha.shape[1] > self.process.alpha.shape[1]:
             prior = prior.grown()
         return replace(assemble(self.config, fit, self.evidence, seed=0, posterior=taught), intent_prior=prior)
 
@@ -180,13 +207,25 @@ def fit_head(
         seed: of samples and draws.
         looseness: [N] factor on the noise of a label: above 1 for what is only a hint (a description). Default 1.
     """
+    return assemble(config, *fit_kernel(views, labels, classes, start, seed, looseness), seed=seed)
+
+
+def fit_kernel(
+    views: Views,
+    labels: IntArray,
+    classes: int,
+    start: Mapping[str, ViewKernel],
+    seed: int,
+    looseness: FloatArray | None,
+) -> tuple[Fit, float]:
+    """The process with the views weighed, and the evidence for their weights; arguments as of `fit_head`."""
     from dialogue.posterior.weighing import weigh
 
     weighed = weigh(views, labels, start, seed=seed)
     noise = np.full(len(labels), weighed.noise, np.float32)
     if looseness is not None:
         noise *= looseness
-    return assemble(config, fit_process(weighed.kernel, views, labels, classes, noise), weighed.evidence, seed=seed)
+    return fit_process(weighed.kernel, views, labels, classes, noise), weighed.evidence
 
 
 def assemble(config: HeadConfig, fit: Fit, evidence: float, *, seed: int, posterior: Posterior | None = None) -> Head:
@@ -216,6 +255,17 @@ def left_out_scores(fit: Fit, unknown: Unknown, prior: float, link: Link) -> Lef
         right=fit.example_out.mean.argmax(axis=1) == labels,
         unknown=np.zeros(len(labels), np.float32) if alone else top(fit.intent_out.mean, fit.intent_out.nearest),
     )
+
+
+def in_blocks(views: Views, predict: Callable[[Views], Predictive], keep_draws: bool) -> Predictive:
+    """The posterior predictive of B texts, some at a time."""
+    blocks = (take(views, slice(i, i + BLOCK)) for i in range(0, max(count(views), 1), BLOCK))
+    parts = [part if keep_draws else replace(part, draws=part.draws[:0]) for part in map(predict, blocks)]
+    joined = {
+        name: np.concatenate([getattr(part, name) for part in parts], axis=1 if name == "draws" else 0)
+        for name in Predictive.__slots__
+    }
+    return Predictive(**joined)
 
 
 def predictive(known: FloatArray, unknown: FloatArray, interval: float | None) -> Predictive:

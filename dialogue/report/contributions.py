@@ -9,11 +9,10 @@ import numpy as np
 from scipy.special import log_softmax
 
 from dialogue.fusion.forward import Fused
-from dialogue.fusion.member import FUSION_VIEW
 from dialogue.model import Model
 from dialogue.posterior.conjugate import calibrate
-from dialogue.posterior.head import Head
 from dialogue.posterior.kernel import MultiViewKernel, take
+from dialogue.posterior.mixture import AnyHead
 from dialogue.posterior.process import fit_process
 from dialogue.posterior.sample import balanced_sample
 from dialogue.posterior.weighing import normalised
@@ -50,24 +49,23 @@ class Contribution:
 def contributions(model: Model, texts: Sequence[str]) -> list[Contribution]:
     """What each view of a model contributes, the largest share first; shares as seen in (some of) the texts."""
     head = model.head
-    parts = head.process.kernel.parts
     some = texts[:: -(-len(texts) // MOST_MESSAGES)]
     shares, turns = mean_shares(model, some), mean_turns(model, some)
-    losses = dict.fromkeys(parts) | leave_one_out(head)
+    losses = dict.fromkeys(head.weights) | leave_one_out(head)
     found = [
-        Contribution(name, part.weight, shares.get(name, 0.0), turns.get(name), losses[name])
-        for name, part in parts.items()
+        Contribution(name, weight, shares.get(name, 0.0), turns.get(name), losses[name])
+        for name, weight in head.weights.items()
     ]
     return sorted(found, key=lambda one: (-one.share, -one.weight))
 
 
 def mean_shares(model: Model, texts: Sequence[str]) -> dict[str, float]:
     """Each view's mean share of the evidence for the most probable intent."""
-    process = model.head.process
-    rows = process.kernel.by_view(model.views([tokenize(text, model.language) for text in texts]), process.views)
-    top = np.argmax(process.mean(np.sum(list(rows.values()), axis=0)), axis=1)
+    head, views = model.head, model.views([tokenize(text, model.language) for text in texts])
+    rows = head.by_view(views, head.views)
+    top = np.argmax(head.predict(views, keep_draws=False).known, axis=1)
     each = [
-        model.head.contributions({name: row[i : i + 1] for name, row in rows.items()}, int(intent))
+        head.contributions({name: row[i : i + 1] for name, row in rows.items()}, int(intent))
         for i, intent in enumerate(top)
     ]
     told = [one for one in each if one]  # a text that nothing speaks for has none
@@ -80,12 +78,11 @@ def mean_turns(model: Model, texts: Sequence[str]) -> dict[str, float]:
     units = model.encoders.see(utterances)
     turns: dict[str, list[float]] = {}
     for member in model.members:
-        if (fusion := member.fusion) is None:
-            continue
-        whole = member.see(utterances, units)[FUSION_VIEW]
-        for name in {**fusion.config.words, **fusion.config.sentences}:
-            without = replace(member, fusion=closed(fusion, name)).see(utterances, units)[FUSION_VIEW]
-            turns.setdefault(name, []).append(float(1 - (whole * without).sum(axis=1).mean()))
+        whole = member.see(utterances, units)
+        for view, fusion in member.fusions.items():
+            for name in {**fusion.config.words, **fusion.config.sentences}:
+                without = replace(member, fusions={view: closed(fusion, name)}).see(utterances, units)
+                turns.setdefault(name, []).append(float(1 - (whole[view] * without[view]).sum(axis=1).mean()))
     return {name: float(np.mean(values)) for name, values in turns.items()}
 
 
@@ -96,7 +93,7 @@ def closed(fusion: Fused, name: str) -> Fused:
     return Fused(fusion.config, {**fusion.arrays, **shut})
 
 
-def leave_one_out(head: Head) -> dict[str, Estimate]:
+def leave_one_out(head: AnyHead) -> dict[str, Estimate]:
     """For each view that has a weight, what its loss would cost; nothing where it is alone."""
     p = head.process
     repeated = np.flatnonzero(np.bincount(p.labels)[p.labels] > 1)
@@ -118,7 +115,7 @@ def mean_of(values: Floats) -> Estimate:
     return Estimate(float(values.mean()), *bootstrap(lambda rows: float(values[rows].mean()), everything))
 
 
-def left_out_log(head: Head, kernel: MultiViewKernel, rows: Ints) -> Floats:
+def left_out_log(head: AnyHead, kernel: MultiViewKernel, rows: Ints) -> Floats:
     """The log probability of the labels of some training texts, each by the others among them: [n]."""
     p = head.process
     names, labels = np.unique(p.labels[rows], return_inverse=True)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dialogue.posterior.conjugate import calibrate
-from dialogue.posterior.head import Head
 from dialogue.posterior.kernel import BLOCK, take
+from dialogue.posterior.mixture import AnyHead
 from dialogue.posterior.process import fit_process
 from dialogue.report.outcomes import Floats
 from dialogue.training.types import Example
@@ -44,7 +44,7 @@ class Twins:
     alike: float
 
 
-def left_out(head: Head) -> Floats:
+def left_out(head: AnyHead) -> Floats:
     """The probabilities [N, K] of each training text's intent by all the others."""
     p = head.process
     fit = fit_process(p.kernel, p.views, p.labels, p.alpha.shape[1], p.noise)
@@ -74,7 +74,7 @@ def suspects(belief: Floats, classes: Sequence[str], examples: Sequence[Example]
     return [Suspect(examples[i], float(own[i]), classes[best[i]], float(strongest[i])) for i in order]
 
 
-def twins(head: Head, examples: Sequence[Example]) -> list[Twins]:
+def twins(head: AnyHead, examples: Sequence[Example]) -> list[Twins]:
     """Pairs of examples of different intents that look nearly the same to the bot, the most alike first."""
     p, n = head.process, len(examples)
     views, labels = take(p.views, slice(0, n)), p.labels[:n]

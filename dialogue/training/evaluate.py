@@ -160,7 +160,7 @@ def measure_nlu(
         "train_size": len(examples),
         "classes": len(model.meaning.classes),
         "seed": config.seed,
-        "views": {name: part.weight for name, part in model.head.process.kernel.parts.items()},
+        "views": model.head.weights,
         "evidence": None if np.isnan(model.head.evidence) else model.head.evidence,
     }
     answering = {stage: float(np.median(times)) for stage, times in spent.items()}

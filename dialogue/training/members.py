@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from dialogue.config import Config
 from dialogue.config import Fusion as FusionSection
 from dialogue.encoding import EncoderSet
 from dialogue.fusion.forward import Fused
-from dialogue.fusion.member import Member, out_of_fold, see
+from dialogue.fusion.member import Member, fusion_view, out_of_fold, see
 from dialogue.fusion.shape import FusionConfig
 from dialogue.fusion.units import Units
 from dialogue.plugins import build_encoders
@@ -21,6 +22,9 @@ from dialogue.training.memory import release
 from encoders.base import Encoder
 from encoders.bert import BertEncoder
 from encoders.features import Utterance
+
+if TYPE_CHECKING:
+    from dialogue.fusion.training import Recipe
 
 Progress = Callable[[str, int, int], None]
 
@@ -57,12 +61,14 @@ def train_members(
     for m in range(config.fusion.folds):
         rows, rest = np.flatnonzero(fold != m), np.flatnonzero(fold == m)
         own = fit_learners(config, material, learners, rows)
-        fusion = None
+        fusions: list[Fused] = []
+        notes: dict[str, float] = {}
         if tuned:
             release()
             stage = f"fusion {m + 1} of {config.fusion.folds}"
-            fusion = tune(config, material, top, own, rows, rest, lambda a, b, s=stage: progress(s, a, b))  # type: ignore[misc]
-        member = Member(own, {name: config.encoders[name].type for name in learners}, fusion)
+            fusions, notes = tune(config, material, top, own, rows, rest, lambda a, b, s=stage: progress(s, a, b))  # type: ignore[misc]
+        named = {fusion_view(number): fusion for number, fusion in enumerate(fusions)}
+        member = Member(own, {name: config.encoders[name].type for name in learners}, named, notes)
         release()
         members.append(member)
         outside.append(member.see([material.utterances[int(i)] for i in rest], material.units.pick(rest)))
@@ -84,31 +90,50 @@ def tune(
     rows: IntArray,
     rest: IntArray,
     progress: Callable[[int, int], None],
-) -> Fused:
-    """A fusion trained on texts `rows`, stopped by texts `rest`."""
-    from dialogue.fusion.training import Lessons, Recipe, train_fusion
+) -> tuple[list[Fused], dict[str, float]]:
+    """Fusions trained on texts `rows`, stopped by texts `rest`: one, or draws from its posterior and how they went."""
+    from dialogue.fusion.sampling import sample_fusions
+    from dialogue.fusion.training import Lessons, train_fusion
 
-    section = config.fusion
+    posterior = config.posterior
     units = material.units.beside({name: see(encoder, material.utterances) for name, encoder in own.items()})
     answers = material.answer_units
     if answers is not None:
         answers = answers.beside({name: see(encoder, material.answers) for name, encoder in own.items()})
-    network = train_fusion(
-        shape_of(section, top, units),
-        top.layers or None,
-        Lessons(units.pick(rows), material.labels[rows], answers, material.answer_of[rows]),
-        (units.pick(rest), material.labels[rest]),
-        Recipe(
-            epochs=section.epochs,
-            patience=section.patience,
-            batch_size=section.batch_size,
-            learning_rate=section.learning_rate,
-            weight_decay=section.weight_decay,
-            seed=config.seed,
-        ),
-        progress,
+    lessons = Lessons(units.pick(rows), material.labels[rows], answers, material.answer_of[rows])
+    held_out = units.pick(rest), material.labels[rest]
+    shape, layers, recipe = shape_of(config.fusion, top, units), top.layers or None, recipe_of(config)
+    many = posterior.fusions if posterior.type == "ensemble" else 1
+    networks = [
+        train_fusion(
+            shape,
+            layers,
+            lessons,
+            held_out,
+            replace(recipe, seed=config.seed + number),
+            lambda done, total, before=number: progress(done + before * total, many * total),  # type: ignore[misc]
+        )
+        for number in range(many)
+    ]
+    notes: dict[str, float] = {}
+    if posterior.of == "fusion" and posterior.type == "mcmc":
+        networks, notes = sample_fusions(networks[0], layers, lessons, held_out[0], recipe, posterior.fusions, progress)
+    return [Fused(network.config, network.arrays()) for network in networks], notes
+
+
+def recipe_of(config: Config) -> Recipe:
+    """How bot.yml has a fusion trained."""
+    from dialogue.fusion.training import Recipe
+
+    section = config.fusion
+    return Recipe(
+        epochs=section.epochs,
+        patience=section.patience,
+        batch_size=section.batch_size,
+        learning_rate=section.learning_rate,
+        weight_decay=section.weight_decay,
+        seed=config.seed,
     )
-    return Fused(network.config, network.arrays())
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,14 @@ from dialogue.config import Config
 from dialogue.config import Fusion as FusionSection
 from dialogue.encoding import Continued, EncoderSet
 from dialogue.errors import TrainingError
-from dialogue.fusion.member import FUSION_VIEW
+from dialogue.fusion.member import FUSION_VIEW, Member
 from dialogue.fusion.units import Units
 from dialogue.model import Meaning, Model, sentences
 from dialogue.plugins import build_encoders
 from dialogue.posterior.family import Choice
 from dialogue.posterior.head import HeadConfig, fit_head
-from dialogue.posterior.kernel import IntArray, ViewKernel
+from dialogue.posterior.kernel import FloatArray, IntArray, ViewKernel, Views
+from dialogue.posterior.mixture import AnyHead, fit_mixture
 from dialogue.tagging.tagger import Tagger
 from dialogue.threads import limit_threads
 from dialogue.training.corpus import Corpus, remembered
@@ -96,17 +97,48 @@ def train_model(config: Config, corpus: Corpus, progress: Progress = lambda stag
     kinds = {**encoders.types, **{n: config.encoders[n].type for n in learners}}
     if encoders.continued is not None:
         kinds[FUSION_VIEW] = FUSION_VIEW
-    head = fit_head(
-        head_config(config),
-        views,
-        labels,
-        len(meaning.classes),
-        {name: START.get(kinds.get(name, ""), START_OTHER) for name in views},
-        seed=config.seed,
-        looseness=np.where(np.array(corpus.hints or (False,) * len(labels)), HINT_LOOSENESS, 1.0).astype(np.float32),
-    )
+    start = {name: START.get(kinds.get(name, ""), START_OTHER) for name in views}
+    looseness = np.where(np.array(corpus.hints or (False,) * len(labels)), HINT_LOOSENESS, 1.0).astype(np.float32)
+    head = learn_head(config, members, views, labels, start, looseness)
     progress("weigh", 1, 1)
     return Model(config.language, encoders, members, head, meaning, tables, tagger)
+
+
+def learn_head(
+    config: Config,
+    members: Sequence[Member],
+    views: Views,
+    labels: IntArray,
+    start: Mapping[str, ViewKernel],
+    looseness: FloatArray,
+) -> AnyHead:
+    """A head on all views; where the posterior is that of the fusion, one for each draw."""
+    settings, classes = head_config(config), int(labels.max()) + 1
+    fusions = list(members[0].fusions) if members and config.posterior.of == "fusion" else []
+    if not fusions:
+        return fit_head(settings, views, labels, classes, start, seed=config.seed, looseness=looseness)
+    return fit_mixture(
+        settings,
+        FUSION_VIEW,
+        fusions,
+        views,
+        labels,
+        classes,
+        start,
+        seed=config.seed,
+        looseness=looseness,
+        told=worst([member.notes for member in members]),
+    )
+
+
+def worst(notes: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """R-hat and effective sample size of the chain that did worst; nothing where nothing was sampled."""
+    if not all(notes):
+        return {}
+    return {
+        "r_hat": max(one["r_hat"] for one in notes),
+        "effective_sample_size": min(one["effective_sample_size"] for one in notes),
+    }
 
 
 def learn_entities(
@@ -149,7 +181,8 @@ def answers_of(corpus: Corpus) -> IntArray:
 def head_config(config: Config) -> HeadConfig:
     """The head's part of bot.yml."""
     p = config.posterior
-    choice = Choice(p.type, p.hessian, p.rank, p.sampler, p.members, p.dropout)
+    kind = "conjugate" if p.of == "fusion" else p.type  # of each of the heads then
+    choice = Choice(kind, p.hessian, p.rank, p.sampler, p.heads, p.dropout)
     return HeadConfig(choice, p.interval, p.unknown_prior, p.samples)
 
 

@@ -92,8 +92,23 @@ def test_parts_are_names_or_mappings(tmp_path: Path) -> None:
         ("fusion: {tune: last_layer}", "got the text 'last_layer'; did you mean 'last_layers'?"),
         (
             "posterior: niw",
-            "1:12: posterior: expected a section with keys such as type, hessian, rank, sampler, got the text 'niw'",
+            "1:12: posterior: expected a section with keys such as type, of, hessian, rank, got the text 'niw'",
         ),
+        (
+            "posterior:\n  type: laplace\n  of: fusion",
+            "3:7: posterior.of: the fusion has no posterior of type laplace; it may be ensemble or mcmc",
+        ),
+        ("posterior: {of: fusion}", "1:17: posterior.of: the fusion has no posterior of type conjugate"),
+        (
+            "posterior: {type: mcmc, of: fusion, sampler: hmc}",
+            "1:46: posterior.sampler: the whole fusion is sampled by sghmc, not by hmc",
+        ),
+        (
+            "posterior: {type: mcmc, of: fusion}\nfusion: {tune: none}",
+            "1:25: posterior.of: there is no fusion; fusion.tune is none, in bot.yml or by its pipeline",
+        ),
+        ("pipeline: fast\nposterior: {type: ensemble, of: fusion}", "2:29: posterior.of: there is no fusion"),
+        ("posterior: {of: fussion}", "1:17: posterior.of: should be 'last_layer' or 'fusion', got"),
         ("posterior:\n  interval: 1.5", "2:13: posterior.interval: should be less than 1, got the number 1.5"),
         (
             "encoders: {a: onehto}",

@@ -60,7 +60,10 @@ def test_an_encoder_that_the_fusion_does_not_read_turns_it_by_nothing(tmp_path):
     turns = mean_turns(model, taught.texts[:7])
     assert set(turns) == {"words", "w"}
     assert all(0.001 < turn < 2 for turn in turns.values())
-    model.members = tuple(replace(member, fusion=closed(member.fusion, "w")) for member in model.members)
+    model.members = tuple(
+        replace(member, fusions={name: closed(fusion, "w") for name, fusion in member.fusions.items()})
+        for member in model.members
+    )
     fewer = mean_turns(model, taught.texts[:7])
     assert fewer["w"] == pytest.approx(0, abs=1e-6)
     assert fewer["words"] > 0.001

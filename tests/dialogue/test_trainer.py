@@ -73,8 +73,7 @@ def test_the_fusion_s_features_are_by_the_member_that_was_not_trained_on_the_tex
     assert sorted(dealt[0][1] + dealt[1][1]) == list(range(50))
     for (rows, rest), member in zip(dealt, members, strict=True):
         assert not set(rows) & set(rest)
-        assert member.fusion is not None
-        own = member.fusion.encode(found.units.pick(np.array(rest)))
+        own = member.fusions[FUSION_VIEW].encode(found.units.pick(np.array(rest)))
         assert np.allclose(np.asarray(views[FUSION_VIEW])[rest], own, atol=1e-5)
 
 
