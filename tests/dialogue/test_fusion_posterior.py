@@ -13,9 +13,13 @@ import torch
 import dialogue.fusion.sampling as sampling
 from dialogue.fusion.sampling import arrays_of, cosines, sample_fusions
 from dialogue.fusion.training import contrast, train_fusion, untrained
+from dialogue.learning.heard import Said
+from dialogue.learning.review import worth_asking
 from dialogue.model import Model
 from dialogue.posterior.head import Head
 from dialogue.posterior.mixture import Mixture
+from dialogue.report.contributions import contributions
+from dialogue.report.labels import left_out
 from dialogue.training.trainer import train_model, worst
 from tests.dialogue.test_fusion_training import CONFIG, RECIPE, held_out, lessons
 from tests.dialogue.tinybots import ANSWERS, WORDS, config, corpus
@@ -139,6 +143,16 @@ def test_fusions_that_differ_leave_an_interval_where_answers_are_ranked(model: M
     found = model.select("wifi please", list(ANSWERS.values()))
     assert sum(candidate.mean for candidate in found) == pytest.approx(1)
     assert all(one.lower < one.mean < one.upper for one in found)
+
+
+def test_reports_and_reviews_look_into_such_a_bot(model: Model) -> None:
+    found = contributions(model, TEXTS)
+    assert {one.name for one in found} == {"words", "gru", "fusion"}
+    assert sum(one.weight for one in found) == pytest.approx(1)
+    assert sum(one.share for one in found) == pytest.approx(1)
+    assert left_out(model.head).shape == (50, 5)
+    asked = worth_asking(model, [Said(text, 1, 0) for text in TEXTS[:3]], 2)
+    assert len({question.text for question in asked}) == 2
 
 
 @pytest.mark.parametrize("seed", [0, 5])
