@@ -67,6 +67,18 @@ def test_draws_of_one_chain_s_cycles_are_of_the_same_gaussian() -> None:
     close(np.concatenate(drawn))
 
 
+@pytest.mark.parametrize(
+    ("options", "left", "variance"),
+    [({}, 0.26, 1.05), ({"peak": 0.2, "friction": 0.1, "exploration": 0.5}, 0.0, 0.039)],
+)
+def test_eighteen_steps_are_enough_if_they_are_large(options: dict[str, float], left: float, variance: float) -> None:
+    """In a standard normal, from 3 on; smaller steps end where exploration did."""
+    z = np.full((CHAINS, 2), 3.0, np.float32)
+    last(sample([z], lambda: [z], [1.0], Cycles(1, 18, **options), rng()))  # type: ignore[arg-type]
+    assert np.abs(z.mean(axis=0) - left).max() < 0.1
+    assert z.var(axis=0) == pytest.approx([variance] * 2, rel=0.1)
+
+
 def test_exploration_goes_to_the_mode_without_noise() -> None:
     z = np.zeros(3, np.float32)
     told = list(sample([z], lambda: [PRECISION @ (z - MEAN)], [1.0], Cycles(2, 200, exploration=1.0), rng()))
