@@ -26,8 +26,9 @@ class Draft:
 
     def add(self, *events: Event) -> Self:
         """More events."""
-        self.events.extend(events)
-        self.tracker = self.tracker.apply(events)
+        if events:
+            self.events.extend(events)
+            self.tracker = self.tracker.apply(events)
         return self
 
     def say(self, replies: Iterable[Reply]) -> None:

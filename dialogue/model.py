@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import local
 from types import MappingProxyType
@@ -109,17 +109,16 @@ class Model:
         units = self.encoders.see(utterances, None, clock)
         views = self.views_of(utterances, units, clock)
         start = time.perf_counter()
+        entities = self.find_entities(utterances, units)
+        clock["entities"] = (time.perf_counter() - start) * 1000
+        start = time.perf_counter()
         parts = self.head.by_view(views, self._taught)
         beliefs = []
         for first in range(0, len(texts), TOGETHER):
             some = {name: rows[first : first + TOGETHER] for name, rows in parts.items()}
             predictive = self.head.predict_rows(np.sum(list(some.values()), axis=0), bounded=False)
-            beliefs += self.believe(predictive, some)
+            beliefs += self.believe(predictive, some, entities[first : first + TOGETHER])
         clock["posterior"] = (time.perf_counter() - start) * 1000
-        start = time.perf_counter()
-        for number, utterance in enumerate(utterances):
-            beliefs[number] = replace(beliefs[number], entities=self.find_entities(utterance, units, number))
-        clock["entities"] = (time.perf_counter() - start) * 1000
         self._last.timings = clock
         return beliefs
 
@@ -182,13 +181,15 @@ class Model:
             clock["fusion"] = (time.perf_counter() - start) * 1000
         return views
 
-    def find_entities(self, utterance: Utterance, units: Units, number: int = 0) -> tuple[Entity, ...]:
-        """The entities of text `number` of the units: those that were learned, and what patterns and tables find."""
-        learned = self.tagger.find(utterance, units, number) if self.tagger is not None else ()
-        return find_entities(utterance, self.entities, learned)
+    def find_entities(self, utterances: Sequence[Utterance], units: Units) -> list[tuple[Entity, ...]]:
+        """The entities of each text of the units: those that were learned, and what patterns and tables find."""
+        learned = self.tagger.find(utterances, units) if self.tagger is not None else [()] * len(utterances)
+        return [find_entities(one, self.entities, some) for one, some in zip(utterances, learned, strict=True)]
 
-    def believe(self, predictive: Predictive, parts: Mapping[str, FloatArray]) -> list[Belief]:
-        """The beliefs of B texts from their posterior predictive and their kernel rows [B, N] by view."""
+    def believe(
+        self, predictive: Predictive, parts: Mapping[str, FloatArray], entities: Sequence[tuple[Entity, ...]]
+    ) -> list[Belief]:
+        """The beliefs of B texts: their posterior predictive, their kernel rows [B, N] by view, their entities."""
         draws = predictive.draws  # [S, B, K]
         whole, *several = self.candidates(
             [list(self._groups), *([self.meaning.classes[n] for n in numbers] for numbers in self._answers.values())],
@@ -203,6 +204,7 @@ class Model:
                 entropy=float(predictive.entropy[b]),
                 mutual_information=float(predictive.mutual_information[b]),
                 responses={name: found[b] for name, found in responses.items()},
+                entities=entities[b],
                 contributions=self.head.contributions({n: k[b : b + 1] for n, k in parts.items()}, int(top[b])),
             )
             for b, intents in enumerate(whole)

@@ -155,7 +155,7 @@ def belief_data(belief: Belief, most: int = RANKING) -> dict[str, Any]:
 
 def _selector(belief: Belief, domain: Domain) -> dict[str, Any]:
     selected = {
-        intent: _selected(domain, [response_key(intent, candidate.name) for candidate in ranking], ranking)
+        intent: _selected(domain, [response_key(intent, candidate.name) for candidate in ranking[:RANKING]], ranking)
         for intent, ranking in belief.responses.items()
         if ranking
     }
@@ -174,7 +174,7 @@ def _selected(domain: Domain, keys: Sequence[str], ranking: Sequence[Candidate])
         },
         "ranking": [
             {"confidence": candidate.mean, "intent_response_key": key}
-            for key, candidate in list(zip(keys, ranking, strict=True))[:RANKING]
+            for key, candidate in zip(keys, ranking, strict=False)
         ],
     }
 

@@ -61,15 +61,23 @@ def states(
     vectors = np.concatenate([known, spelled], axis=1)
     inputs = np.zeros((*mask.shape, vectors.shape[1]), np.float32)
     inputs[mask] = vectors[[place[form] for form in forms]]  # [B, T, E + F]
-    turned = np.where(mask, lengths[:, None] - 1 - np.arange(mask.shape[1]), np.arange(mask.shape[1]))[..., None]
-    forward, backward = gru(arrays, inputs, np.take_along_axis(inputs, turned, axis=1))
-    both = np.concatenate([forward, np.take_along_axis(backward, turned, axis=1)], axis=2)
-    return both * mask[..., None], mask
+    return both_ways(arrays, inputs, mask) * mask[..., None], mask
+
+
+def both_ways(arrays: Mapping[str, FloatArray], inputs: FloatArray, mask: BoolArray) -> FloatArray:
+    """States [B, T, 2h] of padded texts [B, T, I] with their mask [B, T]; beyond a text's end they mean nothing."""
+    places = np.arange(mask.shape[1])
+    turned = np.where(mask, mask.sum(axis=1, keepdims=True) - 1 - places, places)  # [B, T]
+    row = np.arange(len(mask))[:, None]
+    forward, backward = gru(arrays, inputs, inputs[row, turned])
+    return np.concatenate([forward, backward[row, turned]], axis=2)
 
 
 def spelling(arrays: Mapping[str, FloatArray], ids: NDArray[np.int64]) -> FloatArray:
     """Convolution over the characters of each word, then the maximum: [U, CHARACTERS] -> [U, F]."""
-    embedded = np.pad(arrays["characters.weight"][ids], ((0, 0), (KERNEL // 2, KERNEL // 2), (0, 0)))
+    characters = arrays["characters.weight"]
+    embedded = np.zeros((len(ids), CHARACTERS + 2 * (KERNEL // 2), characters.shape[1]), np.float32)
+    embedded[:, KERNEL // 2 : CHARACTERS + KERNEL // 2] = characters[ids]
     kernel = arrays["convolution.weight"]  # [F, c, KERNEL]
     sums = sum(embedded[:, k : k + CHARACTERS] @ kernel[:, :, k].T for k in range(KERNEL))
     spelled: FloatArray = np.maximum(sums + arrays["convolution.bias"], 0).max(axis=1)

@@ -97,7 +97,7 @@ def create_app(
     app.state.parts = parts
     replies.install(app)
     for router in (conversations_api.router, model_api.router, stream.router, health.router):
-        app.include_router(router)
+        app.router.routes.extend(router.routes)  # a router within a router would be searched twice for each request
     app.router.routes.extend(static_routes())
     app.include_router(webhooks([channel for channel in channels if isinstance(channel, Channel)], courier))
     socket = mount(app, parts, courier, [channel.name for channel in channels], rasa)

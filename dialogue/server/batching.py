@@ -31,11 +31,22 @@ class BatchReader(Protocol):
         ...
 
 
+def held() -> threading.Lock:
+    """A lock that is taken already: to take it is to wait for somebody to release it."""
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
 @dataclass(slots=True)
 class _Wanted:
-    """A text somebody waits for, and in the end its belief or what went wrong."""
+    """A text somebody waits for, and in the end its belief or what went wrong.
+
+    `turn` is held until then, or until the one who waits is to read.
+    """
 
     text: str
+    turn: threading.Lock = field(default_factory=held)
     belief: Belief | None = None
     error: BaseException | None = None
     timings: Mapping[str, float] = field(default_factory=lambda: EMPTY)
@@ -55,7 +66,7 @@ class Batched:
         self._waiting: list[_Wanted] = []
         self._size = 1  # of the last batch
         self._gate = threading.Condition()
-        self._reading = threading.Lock()
+        self._reading = False
         self._last = threading.local()
 
     @property
@@ -71,26 +82,32 @@ class Batched:
             self._waiting.append(mine)
             if len(self._waiting) >= self._size:
                 self._gate.notify()
-        with self._reading:
-            while mine.belief is None and mine.error is None:
-                self._read()
+            reads, self._reading = not self._reading, True
+        if not reads:
+            mine.turn.acquire()
+        if mine.belief is None and mine.error is None:
+            self._read()
         self._last.timings = mine.timings
         if mine.belief is None:
             raise RuntimeError(f"the message could not be read: {mine.error}") from mine.error
         return mine.belief
 
     def _read(self) -> None:
-        """Read the texts that have waited longest, a batch of them."""
+        """Read the texts that have waited longest, a batch of them, and let those go who waited, and the next read."""
         with self._gate:
             self._gate.wait_for(lambda: len(self._waiting) >= self._size, MOMENT)
             batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
             self._size = len(batch)
         try:
             beliefs = self._reader.parse_many([wanted.text for wanted in batch])
-        except Exception as error:  # each of those who wait raises it
+            shares = {stage: spent / len(batch) for stage, spent in self._reader.timings.items()}
+            for wanted, belief in zip(batch, beliefs, strict=True):
+                wanted.belief, wanted.timings = belief, shares
+        except BaseException as error:  # each of those who wait raises it
             for wanted in batch:
                 wanted.error = error
-            return
-        shares = {stage: spent / len(batch) for stage, spent in self._reader.timings.items()}
-        for wanted, belief in zip(batch, beliefs, strict=True):
-            wanted.belief, wanted.timings = belief, shares
+        with self._gate:
+            following = self._waiting[:1]
+            self._reading = bool(following)
+        for wanted in (*batch, *following):
+            wanted.turn.release()

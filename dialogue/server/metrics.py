@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from dialogue.bot import REPEATED, TurnResult
@@ -18,11 +20,14 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         to = self.registry
-        self._seconds = Histogram("starfold_turn_seconds", "Time of a turn.", ["channel"], registry=to, buckets=SECONDS)
-        self._stages = Counter("starfold_stage_seconds", "Time spent in stages of turns.", ["stage"], registry=to)
+        seconds = Histogram("starfold_turn_seconds", "Time of a turn.", ["channel"], registry=to, buckets=SECONDS)
+        stages = Counter("starfold_stage_seconds", "Time spent in stages of turns.", ["stage"], registry=to)
+        # There are few labels, and to look one up there takes longer than to count.
+        self._seconds, self._stages = cache(seconds.labels), cache(stages.labels)
         self._top = Histogram("starfold_belief_top", "P(first intent).", registry=to, buckets=PROBABILITIES)
         self._unknown = Histogram("starfold_belief_unknown", "P(no intent).", registry=to, buckets=PROBABILITIES)
-        self._decisions = Counter("starfold_decisions", "Turns by decision.", ["kind", "policy"], registry=to)
+        decisions = Counter("starfold_decisions", "Turns by decision.", ["kind", "policy"], registry=to)
+        self._decisions = cache(decisions.labels)
         self._failed = Counter("starfold_action_errors", "Actions that failed.", ["action"], registry=to)
         self._repeated = Counter("starfold_repeated", "Messages that had been answered before.", registry=to)
         self.sent = Counter("starfold_sent", "Replies to platforms.", ["channel", "outcome"], registry=to)
@@ -36,12 +41,12 @@ class Metrics:
         if turn.decision is REPEATED:
             self._repeated.inc()
             return
-        self._seconds.labels(turn.message.channel).observe(sum(turn.milliseconds.values()) / 1000)
+        self._seconds(turn.message.channel).observe(sum(turn.milliseconds.values()) / 1000)
         for stage, milliseconds in turn.milliseconds.items():
-            self._stages.labels(stage).inc(milliseconds / 1000)
+            self._stages(stage).inc(milliseconds / 1000)
         self._top.observe(turn.belief.top.mean if turn.belief.top else 0.0)
         self._unknown.observe(turn.belief.unknown)
-        self._decisions.labels(turn.decision.kind.value, turn.decision.policy).inc()
+        self._decisions(turn.decision.kind.value, turn.decision.policy).inc()
         for event in turn.events:
             if isinstance(event, ActionExecuted) and "error" in event.metadata:
                 self._failed.labels(event.name or "").inc()

@@ -105,4 +105,4 @@ def _is_json(value: Any) -> bool:
         value = value.values()
     elif kind is not list:
         return kind in _ATOMS or value is EMPTY
-    return all(_is_json(one) for one in value if type(one) not in _ATOMS)
+    return _ATOMS.issuperset(map(type, value)) or all(map(_is_json, value))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,12 +11,13 @@ from dialogue.errors import StoreError
 from dialogue.message import Button, Message, Reply
 
 _LONGEST_NAME = 512
+_NEVER_KEPT = re.compile("[\0\ud800-\udfff]")
 _ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 def check(what: str, name: str) -> str:
     """`name`, if a database can keep it and an index find it. Raises `StoreError` if not."""
-    if not 0 < len(name) <= _LONGEST_NAME or "\0" in name or any("\ud800" <= char <= "\udfff" for char in name):
+    if not 0 < len(name) <= _LONGEST_NAME or _NEVER_KEPT.search(name):
         raise StoreError(
             f"{what}: expected 1 to {_LONGEST_NAME} characters, no NUL, no half surrogate, got {name!r:.80}"
         )

@@ -8,7 +8,7 @@ import numpy as np
 
 from dialogue.posterior.kernel import FloatArray
 from dialogue.tagging.tags import Piece
-from encoders.gru_forward import Vocabulary, gru, spelling
+from encoders.gru_forward import Vocabulary, both_ways, spelling
 
 CONSTANTS = ("mean", "scale", "temperature")
 GRU = tuple(
@@ -31,30 +31,32 @@ def form(piece: Piece) -> str:
 def emissions(
     vocabulary: Vocabulary,
     arrays: Mapping[str, FloatArray],
-    pieces: Sequence[Piece],
+    texts: Sequence[Sequence[Piece]],
     dense: FloatArray,
     marks: FloatArray,
     tuned: FloatArray | None = None,
 ) -> FloatArray:
-    """Emissions [n, T] of one text, in nats.
+    """Emissions [n, T] of the n pieces of some texts, in nats, text after text.
 
     Args:
         vocabulary: of pieces and characters.
         arrays: the network's, with `mean` and `scale` [D] of the encoders' words.
-        pieces: n of them, at least one.
+        texts: the pieces of each, at least one.
         dense: [n, D] the encoders' words as they are.
         marks: [n, M].
         tuned: [n, H] of the tuned layers, where there are some.
     """
-    forms = [form(piece) for piece in pieces]
+    forms = [form(piece) for pieces in texts for piece in pieces]
     parts = [arrays["words.weight"][vocabulary.word_ids(forms)], spelling(arrays, vocabulary.character_ids(forms))]
     if dense.shape[1]:
         standard = (dense - arrays["mean"]) * arrays["scale"]
         parts.append(np.maximum(standard @ arrays["dense.weight"].T + arrays["dense.bias"], 0))
     if tuned is not None:
         parts.append(np.maximum(tuned @ arrays["tuned.weight"].T + arrays["tuned.bias"], 0))
-    inputs = np.concatenate([*parts, marks], axis=1)[None].astype(np.float32)  # [1, n, I]
-    (forwards,), (backwards,) = gru(arrays, inputs, inputs[:, ::-1])  # [n, h]
-    states = np.concatenate([forwards, backwards[::-1]], axis=1)  # [n, 2h]
-    found: FloatArray = states @ arrays["emit.weight"].T + arrays["emit.bias"]
+    flat = np.concatenate([*parts, marks], axis=1)  # [n, I]
+    lengths = np.array([len(pieces) for pieces in texts])
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    inputs = np.zeros((*mask.shape, flat.shape[1]), np.float32)
+    inputs[mask] = flat
+    found: FloatArray = both_ways(arrays, inputs, mask)[mask] @ arrays["emit.weight"].T + arrays["emit.bias"]
     return found

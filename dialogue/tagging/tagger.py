@@ -18,7 +18,7 @@ from dialogue.posterior.kernel import FloatArray
 from dialogue.tagging.crf import Chain, spans
 from dialogue.tagging.features import Patterns, alone, dense_words, marks, piece_vectors, shares
 from dialogue.tagging.forward import CONSTANTS, LEARNED, TUNED, emissions, form
-from dialogue.tagging.tags import Label, Piece, labels_of, pieces_of, tag_count, tags_of
+from dialogue.tagging.tags import Label, Piece, Span, labels_of, pieces_of, tag_count, tags_of
 from encoders.bert_weights import TopLayers
 from encoders.features import Utterance
 from encoders.gru_forward import Vocabulary
@@ -49,44 +49,47 @@ class Tagger:
     arrays: Mapping[str, FloatArray]
     layers: Fused | None = None
 
-    def find(self, utterance: Utterance, units: Units, number: int = 0) -> tuple[Entity, ...]:
-        """The entities of text `number` of the units, in order. Confidences are posterior probabilities."""
-        pieces = pieces_of(utterance)
-        if not pieces:
-            return ()
-        text = units.only(self.encoders).pick(np.array([number]))
-        text = replace(text, seen={name: text.seen[name] for name in self.encoders})  # in this order
-        dense = piece_vectors(text, 0, pieces)
-        tuned = self.tune(text, pieces)
-        seen = marks(utterance.text, pieces, compiled(self.patterns))
+    def find(self, utterances: Sequence[Utterance], units: Units) -> list[tuple[Entity, ...]]:
+        """The entities of each text of the units, in order. Confidences are posterior probabilities."""
+        pieces = [pieces_of(utterance) for utterance in utterances]
+        rows = [number for number, some in enumerate(pieces) if some]
+        found: list[tuple[Entity, ...]] = [()] * len(pieces)
+        if not rows:
+            return found
+        units = replace(units, seen={name: units.seen[name] for name in self.encoders})  # in this order
+        patterns = compiled(self.patterns)
+        dense = [piece_vectors(units, number, pieces[number]) for number in rows]
+        seen = [marks(utterances[number].text, pieces[number], patterns) for number in rows]
+        texts = [pieces[number] for number in rows]
+        tuned = None if self.layers is None else self.tune(units, rows, texts)
+        emission = emissions(self.vocabulary, self.arrays, texts, np.concatenate(dense), np.concatenate(seen), tuned)
         temperature = float(self.arrays["temperature"][0])
-        emission = emissions(self.vocabulary, self.arrays, pieces, dense, seen, tuned).astype(np.float64) / temperature
         chain = Chain.constrained(*(self.arrays[name] / temperature for name in ("start", "transition", "end")))
-        found = []
-        for span, probability in spans(chain, emission):
-            label = self.labels[span.label]
-            start, end = pieces[span.first].start, pieces[span.last - 1].end
-            found.append(
-                Entity(
-                    label.entity,
-                    start,
-                    end,
-                    utterance.text[start:end],
-                    EXTRACTOR,
-                    probability,
-                    label.role or None,
-                    label.group or None,
-                )
+        ends = np.cumsum([len(some) for some in texts])[:-1]
+        for number, one in zip(rows, np.split(emission.astype(np.float64) / temperature, ends), strict=True):
+            found[number] = tuple(
+                self._entity(utterances[number].text, pieces[number], span, probability)
+                for span, probability in spans(chain, one)
             )
-        return tuple(found)
-
-    def tune(self, text: Units, pieces: Sequence[Piece]) -> FloatArray | None:
-        """[n, H]: what the tuned layers make of each piece of one text."""
-        if self.layers is None or text.early is None:
-            return None
-        states = self.layers.states(pad(alone(text.early.states), np.array([0]), self.layers.config.hidden, ()))[0]
-        found: FloatArray = shares(pieces, text.early.offsets[0]) @ states[: len(text.early.offsets[0])]
         return found
+
+    def tune(self, units: Units, rows: Sequence[int], texts: Sequence[Sequence[Piece]]) -> FloatArray | None:
+        """[n, H]: what the tuned layers make of each of the n pieces of the texts `rows`."""
+        early, layers = units.early, self.layers
+        if layers is None or early is None:
+            return None
+        below = alone([early.states[number] for number in rows])
+        states = layers.states(pad(below, np.arange(len(rows)), layers.config.hidden, ()))  # [B, s, H]
+        offsets = [early.offsets[number] for number in rows]
+        return np.concatenate(
+            [shares(some, here) @ state[: len(here)] for some, here, state in zip(texts, offsets, states, strict=True)]
+        )
+
+    def _entity(self, text: str, pieces: Sequence[Piece], span: Span, probability: float) -> Entity:
+        label = self.labels[span.label]
+        start, end = pieces[span.first].start, pieces[span.last - 1].end
+        role, group = label.role or None, label.group or None
+        return Entity(label.entity, start, end, text[start:end], EXTRACTOR, probability, role, group)
 
     def save(self, folder: Path) -> None:
         """Write tagger.json, tagger.safetensors and the tuned layers, if there are some, into an existing folder."""

@@ -210,7 +210,7 @@ def slots(model: Model, scored: Scored, tested: Sequence[Example]) -> dict[str, 
     utterances = [tokenize(example.text, model.language) for example in tested]
     units = model.encoders.see(utterances)
     alone = (units.pick(np.array([i])) for i in range(len(utterances)))
-    found = [model.find_entities(one, seen) for one, seen in zip(utterances, alone, strict=True)]
+    found = [model.find_entities([one], seen)[0] for one, seen in zip(utterances, alone, strict=True)]
     guessed = [spans_of(entities) for entities in found]
     truth = [spans_of(example.entities) for example in tested]
     same = np.array([ours == theirs for ours, theirs in zip(guessed, truth, strict=True)])

@@ -71,7 +71,8 @@ def tagger(taught):
 
 def found_in(text, tagger, taught):
     utterance = tokenize(text)
-    return tagger.find(utterance, taught[3].see([utterance]))
+    (found,) = tagger.find([utterance], taught[3].see([utterance]))
+    return found
 
 
 def told(entities):
@@ -119,7 +120,7 @@ def test_numpy_serves_what_torch_learned(tagger, taught):
         pieces = pieces_of(utterances[i])
         dense = piece_vectors(units, i, pieces)
         seen = marks(utterances[i].text, pieces, compiled(tagger.patterns))
-        ours.append(emissions(tagger.vocabulary, tagger.arrays, pieces, dense, seen))
+        ours.append(emissions(tagger.vocabulary, tagger.arrays, [pieces], dense, seen))
         standard = (dense - tagger.arrays["mean"]) * tagger.arrays["scale"]
         lessons.append(Lesson([form(p) for p in pieces], standard, seen, np.zeros(len(pieces), np.int64)))
     with torch.inference_mode():
@@ -155,7 +156,7 @@ def test_layers_of_the_pretrained_encoder_are_tuned_and_kept(tuning, tmp_path):
     utterance = tokenize("to quito from lima on friday")
     units = encoders.see([utterance])
     tagger.save(tmp_path)
-    assert Tagger.load(tmp_path).find(utterance, units) == tagger.find(utterance, units)
+    assert Tagger.load(tmp_path).find([utterance], units) == tagger.find([utterance], units)
 
 
 def test_numpy_serves_the_tuned_layers(tuning):
@@ -174,9 +175,7 @@ def test_numpy_serves_the_tuned_layers(tuning):
     for i, utterance in enumerate(utterances):
         pieces = pieces_of(utterance)
         dense, seen = piece_vectors(units, i, pieces), marks(utterance.text, pieces, ())
-        ours.append(
-            emissions(vocabulary, tagger.arrays, pieces, dense, seen, tagger.tune(units.pick(np.array([i])), pieces))
-        )
+        ours.append(emissions(vocabulary, tagger.arrays, [pieces], dense, seen, tagger.tune(units, [i], [pieces])))
         lessons.append(
             Lesson(
                 [form(piece) for piece in pieces],
