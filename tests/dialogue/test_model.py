@@ -113,8 +113,9 @@ def test_a_stored_answer_ranks_first(model: Model) -> None:
 def test_a_model_comes_back_from_disk_with_the_same_beliefs(model: Model, tmp_path: Path) -> None:
     model.save(tmp_path)
     again = Model.load(tmp_path)
-    for text in ODD:  # single precision, added in another order where arrays lie otherwise in memory
-        assert numbers(again.parse(text)) == pytest.approx(numbers(model.parse(text)), abs=1e-4)
+    for text in ODD:  # in single precision, added in another order where arrays lie otherwise in memory: bounds feel it
+        assert again.parse(text).top.mean == pytest.approx(model.parse(text).top.mean, abs=1e-5)
+        assert numbers(again.parse(text)) == pytest.approx(numbers(model.parse(text)), abs=5e-4)
     assert again.parse("a pizza").entities == model.parse("a pizza").entities != ()
     assert again.meaning == model.meaning
 
