@@ -101,6 +101,7 @@ def held_out(project: Path, language: str) -> dict[str, Any]:
         "out_of_scope_answered_by_kind": {kind: f"{fooled[kind]} of {n}" for kind, n in sorted(kinds.items())},
         "turn_ms_p50": round(median(milliseconds), 1),
         "turn_ms_p95": round(milliseconds[int(0.95 * len(milliseconds))], 1),
+        "posterior_share_of_turn": round(median(t["posterior"] / t["milliseconds"] for t in inside), 3),
     }
 
 
@@ -122,6 +123,9 @@ def turns(bot: Any, file: Path) -> Iterator[dict[str, Any]]:
             "mean": top.mean,
             "answered": turn.decision.kind is Kind.ACT,
             "milliseconds": spent,
+            "posterior": turn.milliseconds[
+                "posterior"
+            ],  # kernel and mean, draws, interval: more than the last two alone
         }
 
 
