@@ -77,9 +77,14 @@ def selective() -> list[Aim]:
     banking, clinc = fusion("banking77/full"), fusion("clinc150/full")
     return [
         Aim(
-            "BANKING77, answered at 2 % wrong", 92.0, banking("answered_at_2pct", 100), LADDER.format("banking77/full")
+            "BANKING77, answered at 2 % wrong",
+            92.0,
+            banking("coverage_at_2pct_error", 100),
+            LADDER.format("banking77/full"),
         ),
-        Aim("of those wrong", 2.0, banking("wrong_at_2pct", 100), LADDER.format("banking77/full"), least=False),
+        Aim(
+            "of those wrong", 2.0, banking("error_at_that_coverage", 100), LADDER.format("banking77/full"), least=False
+        ),
         Aim("CLINC150 and out of scope, at 1 %", 93.0, clinc("answered_at_1pct", 100), LADDER.format("clinc150/full")),
         Aim("of those wrong", 1.0, clinc("wrong_at_1pct", 100), LADDER.format("clinc150/full"), least=False),
     ]
