@@ -31,22 +31,11 @@ class BatchReader(Protocol):
         ...
 
 
-def held() -> threading.Lock:
-    """A lock that is taken already: to take it is to wait for somebody to release it."""
-    lock = threading.Lock()
-    lock.acquire()
-    return lock
-
-
 @dataclass(slots=True)
 class _Wanted:
-    """A text somebody waits for, and in the end its belief or what went wrong.
-
-    `turn` is held until then, or until the one who waits is to read.
-    """
+    """A text somebody waits for, and in the end its belief or what went wrong."""
 
     text: str
-    turn: threading.Lock = field(default_factory=held)
     belief: Belief | None = None
     error: BaseException | None = None
     timings: Mapping[str, float] = field(default_factory=lambda: EMPTY)
@@ -66,7 +55,7 @@ class Batched:
         self._waiting: list[_Wanted] = []
         self._size = 1  # of the last batch
         self._gate = threading.Condition()
-        self._reading = False
+        self._reading = threading.Lock()
         self._last = threading.local()
 
     @property
@@ -82,32 +71,26 @@ class Batched:
             self._waiting.append(mine)
             if len(self._waiting) >= self._size:
                 self._gate.notify()
-            reads, self._reading = not self._reading, True
-        if not reads:
-            mine.turn.acquire()
-        if mine.belief is None and mine.error is None:
-            self._read()
+        with self._reading:
+            while mine.belief is None and mine.error is None:
+                self._read()
         self._last.timings = mine.timings
         if mine.belief is None:
             raise RuntimeError(f"the message could not be read: {mine.error}") from mine.error
         return mine.belief
 
     def _read(self) -> None:
-        """Read the texts that have waited longest, a batch of them, and let those go who waited, and the next read."""
+        """Read the texts that have waited longest, a batch of them."""
         with self._gate:
             self._gate.wait_for(lambda: len(self._waiting) >= self._size, MOMENT)
             batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
             self._size = len(batch)
         try:
             beliefs = self._reader.parse_many([wanted.text for wanted in batch])
-            shares = {stage: spent / len(batch) for stage, spent in self._reader.timings.items()}
-            for wanted, belief in zip(batch, beliefs, strict=True):
-                wanted.belief, wanted.timings = belief, shares
-        except BaseException as error:  # each of those who wait raises it
+        except Exception as error:  # each of those who wait raises it
             for wanted in batch:
                 wanted.error = error
-        with self._gate:
-            following = self._waiting[:1]
-            self._reading = bool(following)
-        for wanted in (*batch, *following):
-            wanted.turn.release()
+            return
+        shares = {stage: spent / len(batch) for stage, spent in self._reader.timings.items()}
+        for wanted, belief in zip(batch, beliefs, strict=True):
+            wanted.belief, wanted.timings = belief, shares

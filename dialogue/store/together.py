@@ -7,7 +7,7 @@ thread alone waits for nobody, and on a slow disk more are stored at once.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar, cast
 
@@ -23,18 +23,16 @@ class _Wanted:
 
     def __init__(self, work: Work) -> None:
         self.work = work
-        self.turn = threading.Lock()  # held until it is done, or until who waits is to commit
-        self.turn.acquire()
         self.done = False
         self.value: Any = None
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
 
     def run(self, write: Write) -> None:
         """In a transaction of its own."""
         try:
             with write() as straight:
                 self.value = self.work(straight)
-        except BaseException as error:  # whoever waits for it raises it
+        except Exception as error:  # whoever waits for it raises it
             self.error = error
         self.done = True
 
@@ -50,7 +48,7 @@ class Together:
         self._write = write
         self._waiting: list[_Wanted] = []
         self._gate = threading.Lock()
-        self._committing = False
+        self._committing = threading.Lock()
 
     def run(self, work: Callable[[Straight], Value]) -> Value:
         """What `work` returns, once it is committed. It may be run a second time, if other work failed beside it.
@@ -61,41 +59,30 @@ class Together:
         mine = _Wanted(work)
         with self._gate:
             self._waiting.append(mine)
-            commits, self._committing = not self._committing, True
-        if not commits:
-            mine.turn.acquire()
-        if not mine.done:
-            self._let_go(self._commit(mine))
+        with self._committing:
+            if not mine.done:
+                self._commit(mine)
         if mine.error is not None:
             raise mine.error
         return cast("Value", mine.value)
 
-    def _commit(self, mine: _Wanted) -> list[_Wanted]:
+    def _commit(self, mine: _Wanted) -> None:
         """Mine and all that waits; after a failure each by itself, so that only those fail whose fault it was."""
         batch = [mine]
         try:
             with self._write() as straight:
                 batch = self._take(mine)
                 values = [one.work(straight) for one in batch]
-        except BaseException as error:
+        except Exception as error:
             if len(batch) > 1:
                 for one in batch:
                     one.run(self._write)
             else:
                 self._take(mine, alone=True)
                 mine.error = error
-            return batch
+            return
         for one, value in zip(batch, values, strict=True):
             one.value, one.done = value, True
-        return batch
-
-    def _let_go(self, batch: Sequence[_Wanted]) -> None:
-        """Those whose work was done, and the next one, who commits."""
-        with self._gate:
-            following = self._waiting[:1]
-            self._committing = bool(following)
-        for one in (*batch, *following):
-            one.turn.release()
 
     def _take(self, mine: _Wanted, *, alone: bool = False) -> list[_Wanted]:
         """Mine and, unless alone, all that waits, which then waits no more."""

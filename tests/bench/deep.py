@@ -15,15 +15,12 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dialogue.training.evaluate import measure_nlu
-from tests.bench.frozen import splits
-from tests.bench.pipelines import written
+from tests.bench.pipelines import asked
 
 RESULTS = Path(__file__).parent / "results" / "deep.jsonl"
 CASES = ("banking77/10/dev", "clinc150/10/dev")
@@ -65,19 +62,7 @@ def arguments() -> argparse.Namespace:
 
 def measured(case: str, name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Quality and cost of one of the bots, trained and asked in this process."""
-    train, held = splits(case, options.seed, options.data)
-    known = np.array(held.intents) != ""
-    outside = held.pick(np.flatnonzero(~known))
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        (folder / "bot.yml").write_text(f"data: [.]\nseed: {options.seed}\n{BOTS[name]}", "utf-8")
-        found = measure_nlu(
-            train=written(folder / "train.jsonl", train),
-            test=written(folder / "test.jsonl", held.pick(np.flatnonzero(known))),
-            oos=written(folder / "oos.jsonl", outside) if outside.texts else None,
-            project=folder,
-            cache=options.cache,
-        )
+    found = asked(case, BOTS[name], options.seed, options.data, options.cache)
     rows = np.flatnonzero(found.scored.known)
     said = found.scored.predictive
     best = said.known[rows].argmax(axis=1)

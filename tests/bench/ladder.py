@@ -164,7 +164,7 @@ def fused(task: Task, seed: int, data: Path, cache: Path) -> dict[str, Any]:
 
 
 def answered(found: Measurement, files: Mapping[str, Path], cache: Path) -> dict[str, float]:
-    """Share of in-scope messages answered where 1 or 2 % of all answers may be wrong, and how many of them are.
+    """Share of in-scope messages answered where 1 % of all answers may be wrong, and how many of them are.
 
     The threshold is the lowest that keeps the error on held-out messages: `valid` with `valid_oos`, without them the
     training texts left out one by one. To answer what is out of scope is wrong.
@@ -173,12 +173,9 @@ def answered(found: Measurement, files: Mapping[str, Path], cache: Path) -> dict
     if "valid" in files:
         held = score(found.model, read_examples(files["valid"]) + outside(files.get("valid_oos")), cache)
         sure, right = held.score, held.right
-    scored, numbers = found.scored, {}
-    for percent in (1, 2):
-        kept = scored.score >= metrics.threshold_for_error(sure, right, percent / 100)
-        numbers[f"answered_at_{percent}pct"] = float(kept[scored.known].mean())
-        numbers[f"wrong_at_{percent}pct"] = float((~scored.right[kept]).mean()) if kept.any() else 0.0
-    return numbers
+    kept = found.scored.score >= metrics.threshold_for_error(sure, right, 0.01)
+    wrong = float((~found.scored.right[kept]).mean()) if kept.any() else 0.0
+    return {"answered_at_1pct": float(kept[found.scored.known].mean()), "wrong_at_1pct": wrong}
 
 
 def table() -> str:

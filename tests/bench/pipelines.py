@@ -25,7 +25,7 @@ from typing import Any, get_args
 import numpy as np
 
 from dialogue.pipelines import PipelineName
-from dialogue.training.evaluate import evaluate_nlu
+from dialogue.training.evaluate import Measurement, measure_nlu
 from tests.bench.frozen import Split, splits
 
 RESULTS = Path(__file__).parent / "results" / "pipelines.jsonl"
@@ -65,6 +65,12 @@ def arguments() -> argparse.Namespace:
 
 def measured(case: str, sections: str, seed: int, data: Path) -> dict[str, Any]:
     """Quality and cost of a bot with those sections of bot.yml, trained and asked in this process."""
+    found = asked(case, sections, seed, data).numbers
+    return {"seed": seed, **{key: found[key] for key in KEPT}}
+
+
+def asked(case: str, sections: str, seed: int, data: Path, cache: Path | None = None) -> Measurement:
+    """A bot with those sections of bot.yml, and what it makes of the case's messages."""
     train, held = splits(case, seed, data)
     known = np.array(held.intents) != ""
     outside = held.pick(np.flatnonzero(~known))
@@ -72,13 +78,13 @@ def measured(case: str, sections: str, seed: int, data: Path) -> dict[str, Any]:
         folder = Path(place)
         language = "zh" if "zh" in case else "en"
         (folder / "bot.yml").write_text(f"language: {language}\ndata: [.]\nseed: {seed}\n{sections}", "utf-8")
-        found = evaluate_nlu(
+        return measure_nlu(
             train=written(folder / "train.jsonl", train),
             test=written(folder / "test.jsonl", held.pick(np.flatnonzero(known))),
             oos=written(folder / "oos.jsonl", outside) if outside.texts else None,
             project=folder,
+            cache=cache,
         )
-    return {"seed": seed, **{key: found[key] for key in KEPT}}
 
 
 def written(file: Path, split: Split) -> Path:

@@ -106,6 +106,30 @@ def test_an_error_reaches_everybody_of_the_batch_and_nobody_else():
     assert batched.parse("later").top.name == "later"
 
 
+def test_nobody_is_forgotten_however_many_come_and_whatever_fails():
+    batched = Batched(Reader(0), most=3)
+    outcomes: dict[str, list[str]] = {}
+
+    def talk(name):
+        texts = ["boom" if number % 7 == 3 else f"{name} {number}" for number in range(60)]
+        for text in texts:
+            try:
+                told = batched.parse(text).top.name
+            except RuntimeError:
+                told = "failed"
+            outcomes.setdefault(name, []).append(told)
+            assert told in (text, "failed")
+
+    threads = [threading.Thread(target=talk, args=(f"user {i}",), daemon=True) for i in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert [len(outcomes[f"user {i}"]) for i in range(16)] == [60] * 16
+    assert not batched._waiting
+    assert batched.parse("later").top.name == "later"
+
+
 def test_a_batch_means_what_its_texts_mean_alone(tmp_path):
     from dialogue.training.trainer import train_model
     from tests.dialogue import tinybots
