@@ -52,11 +52,24 @@ def validate(config: Config, data: TrainingData) -> list[Problem]:
         _responses(data.domain),
         _actions(config, data.domain),
         _unused(data),
+        _too_few_for_a_fusion(config, data),
         check_examples(data.examples),
         check_retrieval(data),
         check_stories(config, data),
     )
     return list(in_order(checks))
+
+
+def _too_few_for_a_fusion(config: Config, data: TrainingData) -> Iterator[Problem]:
+    """A posterior of a fusion that no example is left over to judge."""
+    if config.posterior.of != "fusion":
+        return
+    from dialogue.training.members import FEWEST
+
+    texts = len(data.examples) + len({example.intent for example in data.examples})
+    if texts < FEWEST:
+        told = f"there are {texts} examples and names of intents; below {FEWEST} no fusion is trained"
+        yield warning(config.where("posterior", "of"), f"posterior.of: {told}, and the posterior is conjugate")
 
 
 def _unknown_names(data: TrainingData) -> Iterator[Problem]:

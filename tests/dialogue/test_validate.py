@@ -174,6 +174,18 @@ def test_no_intents_at_all(tmp_path: Path) -> None:
     assert found(tmp_path, "slots: {}\n")[0].endswith("the training data declares no intents")
 
 
+def test_too_few_examples_for_a_posterior_of_the_fusion(tmp_path: Path) -> None:
+    (tmp_path / "data.yml").write_text(BOT, "utf-8")
+    bot = "data: [data.yml]\nposterior: {type: ensemble, of: fusion}\n"
+    (tmp_path / "bot.yml").write_text(bot, "utf-8")
+    few = [str(p) for p in validate_project(tmp_path) if "posterior.of" in p.message]
+    assert [line.partition(": posterior")[0] for line in few] == [f"{tmp_path}/bot.yml:2:29: warning"]
+    assert "below 40 no fusion is trained" in few[0]
+    many = "".join(f"    - hi number {number}\n" for number in range(40))
+    (tmp_path / "data.yml").write_text(BOT.replace("    - hi\n", many, 1), "utf-8")
+    assert not [p for p in validate_project(tmp_path) if "posterior.of" in p.message]
+
+
 def test_a_whole_project(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "it.yml").write_text(BOT.replace("action: utter_bye", "action: utter_by"), encoding="utf-8")
