@@ -17,10 +17,10 @@ from dialogue.bot import Bot
 from dialogue.config import Config, load_config
 from dialogue.domain import Domain
 from dialogue.errors import ModelError, ProjectError, TrainingError, suggestion
-from dialogue.threads import limit_threads
 from dialogue.training.data import TrainingData, read_data, training_files
 from dialogue.training.folder import FORMAT, Manifest, current_version, read_manifest, write_version
 from dialogue.training.memory import keep_freed_memory, peak_mb
+from encoders.threads import limit_threads
 
 if TYPE_CHECKING:
     from dialogue.model import Model
@@ -223,8 +223,8 @@ def read(config: Config, version: Path) -> tuple[Model, Chain, Domain]:
 
     read_manifest(version)
     try:
-        model = Model.load(version / "nlu")
         limit_threads(config.threads)
+        model = Model.load(version / "nlu")
         policies = Chain(build_policies(config)).load(version / "policies")
     except (ValueError, OSError) as cause:
         raise ModelError(f"the model cannot be read: {cause}; train again") from cause

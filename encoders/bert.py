@@ -25,7 +25,7 @@ from encoders.unigram import UnigramTokenizer
 
 BATCH = 64
 BATCH_TOKENS = 4096
-VERSION = 2
+VERSION = 3
 OPTIONS = ("model", "prefix", "sha256", "pooling", "max_tokens", "runtime")
 SETTINGS_FILE = "bert.json"
 SETTINGS = ("options", "runtime", "tokenizer", "prefix", "digest", "continues")

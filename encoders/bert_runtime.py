@@ -1,24 +1,27 @@
-"""What runs a pretrained encoder: the protocol, and ONNX Runtime for the BERT-shaped."""
+"""What runs a pretrained encoder: the protocol, and ONNX Runtime for the BERT-shaped and for some of their layers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from encoders.bert_onnx import LAST_FOUR, hidden_name
+from encoders.bert_onnx import EXACT, HIDDEN, LAST_FOUR, export_layers, hidden_name, unsigned
 from encoders.bert_tables import Embeddings
+from encoders.bert_weights import TopLayers
 from encoders.features import BoolArray, FloatArray
+from encoders.threads import limit
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 MODEL_FILE = "model.onnx"
+Opened = TypeVar("Opened")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +74,13 @@ class OnnxRuntime:
     Args:
         model: serialised by `bert_onnx.export`.
         embeddings: the tables under it.
-        threads: of one run; 0 lets ONNX Runtime take one a core.
     """
 
-    def __init__(self, model: bytes, embeddings: Embeddings, threads: int = 0) -> None:
-        self._model, self._embeddings, self._session = model, embeddings, _session(model, threads)
+    def __init__(self, model: bytes, embeddings: Embeddings) -> None:
+        self._model, self._embeddings, self._session = model, embeddings, _exact_session(model)
         outputs = self._session.get_outputs()
         self.hidden: int = outputs[0].shape[-1]
-        self.layers = len(outputs) - 2
+        self.layers = len(outputs) - 3  # the first state, that of four layers, and `EXACT`
 
     def __call__(self, ids: NDArray[np.int64], mask: BoolArray, *, top: bool, below: Sequence[int]) -> Hidden:
         """Run a batch; see `Runtime`."""
@@ -96,21 +98,69 @@ class OnnxRuntime:
         self._embeddings.save(folder)
 
     @classmethod
-    def load(cls, folder: Path, threads: int = 0) -> Self:
+    def load(cls, folder: Path) -> Self:
         """Read what `save` wrote. Raises `ValueError` naming the file that is missing or damaged."""
-        file = folder / MODEL_FILE
         embeddings = Embeddings.load(folder)
-        try:
-            return cls(file.read_bytes(), embeddings, threads)
-        except Exception as error:  # each fault of ONNX Runtime is a class of its own
-            raise ValueError(f"{file} is missing or damaged: {error}") from error
+        return _read(folder / MODEL_FILE, lambda model: cls(model, embeddings))
 
 
-def _session(model: bytes, threads: int) -> InferenceSession:
+class OnnxLayers:
+    """Some layers of the BERT shape with 8-bit weights in ONNX Runtime; several threads may call it.
+
+    Args:
+        model: serialised by `bert_onnx.export_layers`.
+    """
+
+    def __init__(self, model: bytes) -> None:
+        self._model, self._session = model, _exact_session(model)
+
+    @classmethod
+    def of(cls, top: TopLayers) -> Self:
+        """From float weights, which are rounded."""
+        return cls(export_layers(top))
+
+    @property
+    def hidden(self) -> int:
+        """H, the width of a state."""
+        width: int = self._session.get_inputs()[0].shape[-1]
+        return width
+
+    def __call__(self, states: FloatArray, mask: BoolArray) -> FloatArray:
+        """States that come out [B, S, H], of those that go in; mask [B, S] is true where a state counts."""
+        found: FloatArray = self._session.run([HIDDEN], {"states": states, "mask": mask.astype(np.int32)})[0]
+        return found
+
+    def save(self, file: Path) -> None:
+        """Write the model."""
+        file.write_bytes(self._model)
+
+    @classmethod
+    def load(cls, file: Path) -> Self:
+        """Read what `save` wrote. Raises `ValueError` naming the file when it is missing or damaged."""
+        return _read(file, cls)
+
+
+def _read(file: Path, opened: Callable[[bytes], Opened]) -> Opened:
+    """What a file's bytes open as. Raises `ValueError` naming it when it is missing or damaged."""
+    try:
+        return opened(file.read_bytes())
+    except Exception as error:  # each fault of ONNX Runtime is a class of its own
+        raise ValueError(f"{file} is missing or damaged: {error}") from error
+
+
+def _exact_session(model: bytes) -> InferenceSession:
+    """A session of the model, or on a processor that would not multiply its bytes exactly of its slower twin."""
+    session = _session(model)
+    given = session.get_inputs()[0]
+    nothing = {given.name: np.zeros((1, 1, given.shape[-1]), np.float32), "mask": np.ones((1, 1), np.int32)}
+    return session if session.run([EXACT], nothing)[0].all() else _session(unsigned(model))
+
+
+def _session(model: bytes) -> InferenceSession:
     import onnxruntime
 
     options: Any = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = limit()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the cores to others
     options.enable_cpu_mem_arena = False  # it keeps the memory of the largest batch for ever
     options.enable_mem_pattern = False  # shapes differ from batch to batch

@@ -39,8 +39,9 @@ class Vocabulary:
         return [self.words.get(form, UNKNOWN) for form in forms]
 
     def character_ids(self, forms: Sequence[str]) -> NDArray[np.int64]:
-        """[T, CHARACTERS], cut or padded with zeros."""
-        ids = np.zeros((len(forms), CHARACTERS), np.int64)
+        """[T, C], cut after `CHARACTERS`, padded with zeros, enough of them for a window of nothing at any width."""
+        longest = max(map(len, forms), default=0)
+        ids = np.zeros((len(forms), min(CHARACTERS, longest + KERNEL // 2 + 1)), np.int64)
         for row, form in enumerate(forms):
             known = [self.characters.get(character, UNKNOWN) for character in form[:CHARACTERS]]
             ids[row, : len(known)] = known
@@ -74,12 +75,12 @@ def both_ways(arrays: Mapping[str, FloatArray], inputs: FloatArray, mask: BoolAr
 
 
 def spelling(arrays: Mapping[str, FloatArray], ids: NDArray[np.int64]) -> FloatArray:
-    """Convolution over the characters of each word, then the maximum: [U, CHARACTERS] -> [U, F]."""
-    characters = arrays["characters.weight"]
-    embedded = np.zeros((len(ids), CHARACTERS + 2 * (KERNEL // 2), characters.shape[1]), np.float32)
-    embedded[:, KERNEL // 2 : CHARACTERS + KERNEL // 2] = characters[ids]
+    """Convolution over the characters of each word, then the maximum: [U, C] -> [U, F]."""
+    characters, width = arrays["characters.weight"], ids.shape[1]
+    embedded = np.zeros((len(ids), width + 2 * (KERNEL // 2), characters.shape[1]), np.float32)
+    embedded[:, KERNEL // 2 : width + KERNEL // 2] = characters[ids]
     kernel = arrays["convolution.weight"]  # [F, c, KERNEL]
-    sums = sum(embedded[:, k : k + CHARACTERS] @ kernel[:, :, k].T for k in range(KERNEL))
+    sums = sum(embedded[:, k : k + width] @ kernel[:, :, k].T for k in range(KERNEL))
     spelled: FloatArray = np.maximum(sums + arrays["convolution.bias"], 0).max(axis=1)
     return spelled
 

@@ -34,7 +34,7 @@ CONVERSATION = (
 )
 LEARNING = (
     ("dialogue.catalog", "dialogue.errors", "dialogue.message"),
-    ("dialogue.posterior", "dialogue.threads"),
+    ("dialogue.posterior",),
     ("dialogue.fusion",),
     ("dialogue.encoding", "dialogue.entities", "dialogue.tagging"),
     ("dialogue.model",),

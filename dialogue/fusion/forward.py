@@ -1,4 +1,7 @@
-"""The fusion in numpy: what serves, without torch. `dialogue.fusion.transformer` is the same in torch, for training."""
+"""The fusion without torch: what serves. `dialogue.fusion.transformer` is the same in torch, for training.
+
+Its gates are products of numpy, its blocks layers of a pretrained encoder in ONNX Runtime, with 8-bit weights.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import erf
+from typing_extensions import Self
 
 from dialogue.fusion.shape import FusionConfig
 from dialogue.fusion.units import Padded, Units, pad
 from dialogue.posterior.kernel import FloatArray
-from encoders.features import BoolArray
+from encoders.bert_runtime import OnnxLayers
 
 GROUP = 32  # texts of like length read at a time
-HIDDEN_FROM = np.float32(-1e9)  # the score of a place that is not there
+BLOCKS = "blocks."
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +26,29 @@ class Fused:
 
     Attributes:
         config: its sizes.
-        arrays: its parameters, named and shaped as `config.shapes()` says.
+        gates: how the encoders' views come in, named and shaped as `config.shapes()` says.
+        blocks: its layers.
 
     Raises:
-        ValueError: if they are not.
+        ValueError: if the gates or the layers' width are others.
     """
 
     config: FusionConfig
-    arrays: Mapping[str, FloatArray]
+    gates: Mapping[str, FloatArray]
+    blocks: OnnxLayers
 
     def __post_init__(self) -> None:
-        wanted, found = self.config.shapes(), {name: array.shape for name, array in self.arrays.items()}
-        for name in sorted(wanted.keys() | found.keys()):
-            if wanted.get(name) != found.get(name):
-                raise ValueError(f"array {name!r} has shape {found.get(name)}, expected {wanted.get(name)}")
+        wanted = {name: shape for name, shape in self.config.shapes().items() if not name.startswith(BLOCKS)}
+        check_shapes(self.gates, wanted)
+        if self.blocks.hidden != self.config.hidden:
+            raise ValueError(f"the layers are {self.blocks.hidden} wide, expected {self.config.hidden}")
+
+    @classmethod
+    def of(cls, config: FusionConfig, arrays: Mapping[str, FloatArray]) -> Self:
+        """From all arrays of a trained fusion. Raises `ValueError` if they do not fit `config`."""
+        check_shapes(arrays, config.shapes())
+        gates = {name: array for name, array in arrays.items() if not name.startswith(BLOCKS)}
+        return cls(config, gates, OnnxLayers.of(config.top(arrays)))
 
     def encode(self, units: Units) -> FloatArray:
         """Fused features [N, H] of all texts, of length one."""
@@ -60,9 +72,7 @@ class Fused:
         x = batch.states + self.word_units(batch)  # [B, S, H]
         for name in self.config.sentences:
             x[:, 0] += self.gate(f"sentences.{name}", batch.sentences[name])
-        for layer in range(self.config.layers):
-            x = self.block(f"blocks.{layer}", x, batch.mask)
-        return x
+        return self.blocks(x, batch.mask)
 
     def word_units(self, batch: Padded) -> FloatArray:
         """The sum of the encoders' views of the word each subword belongs to: [B, S, H]."""
@@ -77,49 +87,13 @@ class Fused:
 
     def gate(self, name: str, x: FloatArray) -> FloatArray:
         """[N, D] -> [N, H]."""
-        found: FloatArray = self.arrays[f"{name}.gate"] * (x @ self.arrays[f"{name}.weight"])
-        return found
-
-    def block(self, name: str, x: FloatArray, mask: BoolArray) -> FloatArray:
-        """One post-norm Transformer block: [B, S, H], [B, S] -> [B, S, H]."""
-        b, s, h = x.shape
-        heads = self.config.heads
-        q, k, v = (
-            self.linear(f"{name}.{part}", x).reshape(b, s, heads, h // heads).transpose(0, 2, 1, 3)
-            for part in ("query", "key", "value")
-        )  # [B, h, S, H / h]
-        scores = q @ k.transpose(0, 1, 3, 2) / np.float32((h // heads) ** 0.5)  # [B, h, S, S]
-        scores = np.where(mask[:, None, None, :], scores, HIDDEN_FROM)
-        scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        mixed = (scores / scores.sum(axis=-1, keepdims=True)) @ v  # [B, h, S, H / h]
-        attended = self.linear(f"{name}.attended", mixed.transpose(0, 2, 1, 3).reshape(b, s, h))
-        x = self.norm(f"{name}.attended_norm", x + attended)
-        wide = activate(self.config.activation, self.linear(f"{name}.widen", x))  # [B, S, F]
-        return self.norm(f"{name}.narrow_norm", x + self.linear(f"{name}.narrow", wide))
-
-    def linear(self, name: str, x: FloatArray) -> FloatArray:
-        """[..., in] -> [..., out]."""
-        weight = self.arrays[f"{name}.weight"]
-        flat = x.reshape(-1, x.shape[-1])  # else numpy multiplies text by text, and BLAS copies the weights for each
-        found: FloatArray = (flat @ weight.T + self.arrays[f"{name}.bias"]).reshape(*x.shape[:-1], len(weight))
-        return found
-
-    def norm(self, name: str, x: FloatArray) -> FloatArray:
-        """Layer normalisation over the last axis."""
-        centred = x - x.mean(axis=-1, keepdims=True)
-        spread = np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + np.float32(self.config.epsilon))
-        found: FloatArray = centred / spread * self.arrays[f"{name}.weight"] + self.arrays[f"{name}.bias"]
+        found: FloatArray = self.gates[f"{name}.gate"] * (x @ self.gates[f"{name}.weight"])
         return found
 
 
-def activate(name: str, x: FloatArray) -> FloatArray:
-    """An activation by its name in a BERT configuration."""
-    found: FloatArray
-    if name == "relu":
-        found = np.maximum(x, 0)
-    elif name == "gelu_new":
-        inner = np.float32((2 / np.pi) ** 0.5) * (x + np.float32(0.044715) * x * x * x)
-        found = np.float32(0.5) * x * (1 + np.tanh(inner))
-    else:
-        found = np.float32(0.5) * x * (1 + erf(x * np.float32(0.5**0.5)))
-    return found
+def check_shapes(arrays: Mapping[str, FloatArray], wanted: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise `ValueError` unless these are the arrays that are wanted."""
+    found = {name: array.shape for name, array in arrays.items()}
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            raise ValueError(f"array {name!r} has shape {found.get(name)}, expected {wanted.get(name)}")

@@ -21,6 +21,7 @@ from dialogue.fusion.units import Seen, Units, lay_flat
 from dialogue.posterior.arrays import load_arrays, save_arrays
 from dialogue.posterior.kernel import IntArray, View, join, take, unit
 from encoders.base import Encoder
+from encoders.bert_runtime import OnnxLayers
 from encoders.catalog import resolve
 from encoders.features import Utterance
 
@@ -50,7 +51,7 @@ class Member:
         return views
 
     def save(self, folder: Path) -> None:
-        """Write one folder for each encoder, and a JSON and a safetensors file for each fusion."""
+        """Write one folder for each encoder, and three files for each fusion."""
         for name, encoder in self.encoders.items():
             (folder / name).mkdir()
             encoder.save(folder / name)
@@ -71,18 +72,19 @@ def fusion_view(number: int) -> str:
 
 
 def save_fusion(folder: Path, fusion: Fused, name: str = FUSION_VIEW) -> None:
-    """Write `name`.json and `name`.safetensors into an existing folder."""
+    """Write `name`.json, `name`.safetensors and `name`.onnx into an existing folder."""
     (folder / f"{name}.json").write_text(json.dumps(asdict(fusion.config), indent=1), "utf-8")
-    save_arrays(folder / f"{name}.safetensors", fusion.arrays)
+    save_arrays(folder / f"{name}.safetensors", fusion.gates)
+    fusion.blocks.save(folder / f"{name}.onnx")
 
 
 def load_fusion(folder: Path, name: str = FUSION_VIEW) -> Fused:
     """Read what `save_fusion` wrote. Raises `ValueError` when it is damaged."""
-    arrays = load_arrays(folder / f"{name}.safetensors")
+    gates, blocks = load_arrays(folder / f"{name}.safetensors"), OnnxLayers.load(folder / f"{name}.onnx")
     try:
-        return Fused(FusionConfig(**json.loads((folder / f"{name}.json").read_text("utf-8"))), arrays)
+        return Fused(FusionConfig(**json.loads((folder / f"{name}.json").read_text("utf-8"))), gates, blocks)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{folder / name}.json and {name}.safetensors do not fit: {error}") from error
+        raise ValueError(f"{folder / name}.json, {name}.safetensors and {name}.onnx do not fit: {error}") from error
 
 
 def see(encoder: Encoder, utterances: Sequence[Utterance]) -> Seen:

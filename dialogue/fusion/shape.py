@@ -5,6 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from encoders.bert_weights import TopLayers
+
+# a block's parameter -> its name in BERT
+BERT_NAMES = {
+    "query": "attention.self.query",
+    "key": "attention.self.key",
+    "value": "attention.self.value",
+    "attended": "attention.output.dense",
+    "attended_norm": "attention.output.LayerNorm",
+    "widen": "intermediate.dense",
+    "narrow": "output.dense",
+    "narrow_norm": "output.LayerNorm",
+}
+
 
 @dataclass(frozen=True)
 class FusionConfig:
@@ -51,3 +68,12 @@ class FusionConfig:
             for name in ("attended_norm", "narrow_norm"):
                 found |= {f"{block}.{name}.weight": (h,), f"{block}.{name}.bias": (h,)}
         return found
+
+    def top(self, arrays: Mapping[str, NDArray[np.float32]]) -> TopLayers:
+        """The blocks among its arrays as layers of BERT."""
+        names = [
+            (f"{ours}.{kind}", f"{bert}.{kind}") for ours, bert in BERT_NAMES.items() for kind in ("weight", "bias")
+        ]
+        blocks = (f"blocks.{layer}" for layer in range(self.layers))
+        layers = tuple({bert: arrays[f"{block}.{ours}"] for ours, bert in names} for block in blocks)
+        return TopLayers(layers, self.heads, self.epsilon, self.activation)

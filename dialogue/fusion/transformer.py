@@ -19,21 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dialogue.fusion.shape import FusionConfig
+from dialogue.fusion.shape import BERT_NAMES, FusionConfig
 
 FloatArray: TypeAlias = NDArray[np.float32]
-
-# a block's parameter -> its name in BERT
-BERT_NAMES = (
-    ("query", "attention.self.query"),
-    ("key", "attention.self.key"),
-    ("value", "attention.self.value"),
-    ("attended", "attention.output.dense"),
-    ("attended_norm", "attention.output.LayerNorm"),
-    ("widen", "intermediate.dense"),
-    ("narrow", "output.dense"),
-    ("narrow_norm", "output.LayerNorm"),
-)
 
 
 @dataclass(frozen=True)
@@ -111,7 +99,7 @@ class Fusion(nn.Module):
         self.blocks = nn.ModuleList([Block(config) for _ in range(config.layers)])
 
     def arrays(self) -> dict[str, FloatArray]:
-        """All parameters by name: what `dialogue.fusion.forward` reads."""
+        """All parameters by name: what `dialogue.fusion.forward` is made of."""
         return {name: np.atleast_1d(tensor.detach().numpy().copy()) for name, tensor in self.state_dict().items()}
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -130,7 +118,11 @@ class Fusion(nn.Module):
     def continue_from(self, layers: Sequence[Mapping[str, FloatArray]]) -> None:
         """Take over a pretrained encoder's last layers, lowest first, under BERT's names ("….weight", "….bias")."""
         for block, layer in zip(self.blocks, layers, strict=True):
-            names = {f"{ours}.{kind}": f"{theirs}.{kind}" for ours, theirs in BERT_NAMES for kind in ("weight", "bias")}
+            names = {
+                f"{ours}.{kind}": f"{theirs}.{kind}"
+                for ours, theirs in BERT_NAMES.items()
+                for kind in ("weight", "bias")
+            }
             block.load_state_dict({ours: torch.from_numpy(layer[theirs].copy()) for ours, theirs in names.items()})
 
     def word_units(self, batch: Batch) -> Tensor:

@@ -89,8 +89,8 @@ def mean_turns(model: Model, texts: Sequence[str]) -> dict[str, float]:
 def closed(fusion: Fused, name: str) -> Fused:
     """The fusion with the gates shut that let one encoder in."""
     gates = [f"{kind}.{name}.gate" for kind in ("words", "sentences")]
-    shut = {gate: np.zeros_like(fusion.arrays[gate]) for gate in gates if gate in fusion.arrays}
-    return Fused(fusion.config, {**fusion.arrays, **shut})
+    shut = {gate: np.zeros_like(fusion.gates[gate]) for gate in gates if gate in fusion.gates}
+    return replace(fusion, gates={**fusion.gates, **shut})
 
 
 def leave_one_out(head: AnyHead) -> dict[str, Estimate]:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from dialogue.fusion.transformer import Batch as Subwords
@@ -21,6 +20,7 @@ from dialogue.fusion.transformer import Fusion
 from dialogue.tagging.crf import FORBIDDEN
 from dialogue.tagging.tags import may_begin, may_follow
 from encoders.gru_forward import KERNEL
+from encoders.gru_training import spell
 
 WORD, CHARACTER, SPELLING, DENSE, HIDDEN = 64, 16, 32, 128, 256
 DROPOUT = 0.4
@@ -78,7 +78,7 @@ class Network(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Emissions [B, n, T]."""
-        spelled = self.spell(self.characters(batch.characters))  # [U, F]
+        spelled = spell(self.characters(batch.characters), self.convolution)  # [U, F]
         parts = [self.words(batch.words), spelled[batch.forms]]  # [B, n, E], [B, n, F]
         if self.dense is not None:
             parts.append(self.dense(batch.dense).relu())  # [B, n, D]
@@ -90,12 +90,6 @@ class Network(nn.Module):
         states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True)  # [B, n, 2h]
         emissions: Tensor = self.emit(self.drop(states))
         return emissions
-
-    def spell(self, embedded: Tensor) -> Tensor:
-        """The convolution as a product, cheaper for so few channels, and the maximum: [U, C, c] -> [U, F]."""
-        windows = F.pad(embedded, (0, 0, KERNEL // 2, KERNEL // 2)).unfold(1, KERNEL, 1)  # [U, C, c, KERNEL]
-        kernel = self.convolution.weight.flatten(1)  # [F, c * KERNEL]
-        return F.linear(windows.flatten(2), kernel, self.convolution.bias).amax(dim=1).relu()
 
     def drop(self, x: Tensor) -> Tensor:
         """One mask for all pieces of a text (Gal and Ghahramani 2016): [B, n, D]."""

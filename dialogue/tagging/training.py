@@ -86,7 +86,7 @@ def train_network(
         state = network.state_dict()
         names = (*LEARNED, *(DENSE if network.dense else ()), *(TUNED if network.tuned else ()))
         arrays = {name: state[name].detach().numpy().copy() for name in names}
-        tuned = Fused(network.layers.config, network.layers.arrays()) if network.layers is not None else None
+        tuned = Fused.of(network.layers.config, network.layers.arrays()) if network.layers is not None else None
     return {**arrays, "temperature": np.array([temperature], np.float32)}, tuned
 
 

@@ -118,7 +118,7 @@ def tune(
     notes: dict[str, float] = {}
     if posterior.of == "fusion" and posterior.type == "mcmc":
         networks, notes = sample_fusions(networks[0], layers, lessons, held_out[0], recipe, posterior.fusions, progress)
-    return [Fused(network.config, network.arrays()) for network in networks], notes
+    return [Fused.of(network.config, network.arrays()) for network in networks], notes
 
 
 def recipe_of(config: Config) -> Recipe:

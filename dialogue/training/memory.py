@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import resource
 import sys
 
@@ -28,7 +27,6 @@ def keep_freed_memory() -> None:
 
 def release() -> None:
     """Give freed memory back to the system, between one stage of training and the next."""
-    gc.collect()
     if (library := glibc()) is not None:
         library.malloc_trim(0)
 

@@ -20,7 +20,6 @@ from dialogue.posterior.head import HeadConfig, fit_head
 from dialogue.posterior.kernel import FloatArray, IntArray, ViewKernel, Views
 from dialogue.posterior.mixture import AnyHead, fit_mixture
 from dialogue.tagging.tagger import Tagger
-from dialogue.threads import limit_threads
 from dialogue.training.corpus import Corpus, remembered
 from dialogue.training.members import Material, train_members
 from dialogue.training.memory import release
@@ -29,6 +28,7 @@ from encoders.bert import BertEncoder
 from encoders.bert_weights import TopLayers
 from encoders.cache import FeatureCache
 from encoders.features import Utterance
+from encoders.threads import limit_threads
 from encoders.tokenizer import tokenize
 
 Progress = Callable[[str, int, int], None]

