@@ -103,7 +103,7 @@ def writable(project: Path) -> Check:
 
 def project_checks(project: Path) -> Iterator[Check]:
     """The bot itself: its configuration, its store, its model. Without a configuration there is nothing more to see."""
-    from dialogue.config import load_config
+    from dialogue.config_file import load_config
     from dialogue.project import is_fresh
     from dialogue.reach import servers
 

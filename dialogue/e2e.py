@@ -16,7 +16,7 @@ from typing import Any
 
 from dialogue.assembly import actions
 from dialogue.bot import Bot, TurnResult
-from dialogue.config import load_config
+from dialogue.config_file import load_config
 from dialogue.domain import Domain
 from dialogue.errors import ModelError, ProjectError, Where, error, suggestion
 from dialogue.events import ActionExecuted, SessionStarted, SlotSet

@@ -13,7 +13,7 @@ from typing import Any
 from dialogue import events as ev
 from dialogue.assembly import actions
 from dialogue.bot import Bot
-from dialogue.config import load_config
+from dialogue.config_file import load_config
 from dialogue.domain import ACTION_LISTEN, DEFAULT_ACTIONS, DEFAULT_INTENTS, REQUESTED_SLOT, Domain
 from dialogue.errors import ModelError, TrainingError, Where, suggestion
 from dialogue.message import Message

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import dialogue
 from dialogue.assembly import actions, most_actions, understanding_of
 from dialogue.bot import Bot
-from dialogue.config import Config, load_config
+from dialogue.config import Config
+from dialogue.config_file import load_config
 from dialogue.domain import Domain
 from dialogue.errors import ModelError, ProjectError, TrainingError, suggestion
 from dialogue.training.data import TrainingData, read_data, training_files

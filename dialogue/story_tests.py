@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dialogue.config import Config, load_config
+from dialogue.config import Config
+from dialogue.config_file import load_config
 from dialogue.domain import Domain
 from dialogue.errors import ProjectError, Where, error
 from dialogue.project import fingerprint as fingerprint_of

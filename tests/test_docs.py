@@ -26,7 +26,8 @@ from dialogue.catalog import maker, parameters
 from dialogue.channels.slash import COMMANDS
 from dialogue.cli import app
 from dialogue.commands.frame import INTERRUPTED, PIPE_CLOSED
-from dialogue.config import Config, default_encoders, load_config
+from dialogue.config import Config, default_encoders
+from dialogue.config_file import load_config
 from dialogue.domain import Domain
 from dialogue.errors import StarfoldError
 from dialogue.plugins import build_encoders, build_policies, make_channels

@@ -39,7 +39,14 @@ LEARNING = (
     ("dialogue.encoding", "dialogue.entities", "dialogue.tagging"),
     ("dialogue.model",),
     (
-        *("dialogue.config", "dialogue.pipelines", "dialogue.plugins", "dialogue.rasa", "dialogue.sections"),
+        *(
+            "dialogue.config",
+            "dialogue.config_file",
+            "dialogue.pipelines",
+            "dialogue.plugins",
+            "dialogue.rasa",
+            "dialogue.sections",
+        ),
         "dialogue.training",
     ),
     ("dialogue.assembly", "dialogue.usage"),
@@ -74,6 +81,7 @@ HOMES = {
     "pydantic": (
         "dialogue.catalog",
         "dialogue.config",
+        "dialogue.config_file",
         "dialogue.sections",
         "dialogue.server",
         "dialogue.training.places",

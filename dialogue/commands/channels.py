@@ -12,7 +12,7 @@ from dialogue.commands.frame import HERE, Project
 def channels(project: Project = HERE) -> None:
     """List the messaging channels: configured ones with their webhook, the others with the options they need."""
     from dialogue.assembly import channel_states
-    from dialogue.config import has_config, load_config
+    from dialogue.config_file import has_config, load_config
     from dialogue.console import channels as shown
     from dialogue.console import console
 

@@ -81,7 +81,7 @@ def visualize(
     out: Annotated[Path, typer.Option(dir_okay=False, metavar="FILE", help="Where to.")] = Path("graph.html"),
 ) -> None:
     """Draw stories and rules as a graph: one HTML page that needs nothing else."""
-    from dialogue.config import load_config
+    from dialogue.config_file import load_config
     from dialogue.graph_page import graph_page
     from dialogue.training.data import read_data
 

@@ -34,7 +34,7 @@ def run(
     What is not given here stands in the section `server` of bot.yml.
     """
     from dialogue.assembly import build_channels
-    from dialogue.config import load_config
+    from dialogue.config_file import load_config
     from dialogue.console import progress
     from dialogue.server.serve import serve, with_options
 

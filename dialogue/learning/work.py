@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from dialogue.config import Config, load_config
+from dialogue.config import Config
+from dialogue.config_file import load_config
 from dialogue.errors import ModelError, TrainingError, suggestion
 from dialogue.learning.discover import Suggestion, discover
 from dialogue.learning.heard import Said, said_in_file, said_in_store

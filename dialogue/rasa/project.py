@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dialogue.config import default_encoders
 from dialogue.errors import ProjectError, suggestion
 from dialogue.rasa.credentials import Credentials, read_credentials
 from dialogue.rasa.endpoints import Endpoints, read_endpoints
@@ -88,8 +89,6 @@ def _channels(credentials: Path, fill: bool) -> Credentials:
 def _joined(
     config: Table, places: list[str], files: Iterable[Row], ends: Endpoints, channels: Credentials, report: Report
 ) -> Translation:
-    from dialogue.config import default_encoders
-
     rows = [*files, *_other_keys(config)]
     language = _language(config, rows, report)
     pipeline = read_pipeline(_section(config, "pipeline"), report)

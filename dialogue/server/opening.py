@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from dialogue.config import Config, load_config
+from dialogue.config import Config
+from dialogue.config_file import load_config
 from dialogue.errors import ModelError, suggestion
 from dialogue.project import Progress, bot_of, train
 from dialogue.sections import Serving

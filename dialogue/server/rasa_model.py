@@ -139,7 +139,7 @@ def trained(project: Path, content: Mapping[str, Any], *, keep: bool) -> tuple[s
         ProjectError: if the data or the configuration are wrong.
         TrainingError: if there is nothing to learn from.
     """
-    from dialogue.config import load_config
+    from dialogue.config_file import load_config
     from dialogue.project import train as train_project
 
     with tempfile.TemporaryDirectory(prefix="starfold-train-") as made:

@@ -115,7 +115,7 @@ def cross_validated(here: Parts, data: TrainingData, folds: int) -> list[Parse]:
     """Each example as read by a model that learned without its fold. Examples of a class are dealt out in turn."""
     if here.project is None:
         raise RasaError(404, "this bot has no project folder to train in")
-    from dialogue.config import load_config
+    from dialogue.config_file import load_config
     from dialogue.training.corpus import build_corpus
     from dialogue.training.trainer import train_model
 

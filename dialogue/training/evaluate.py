@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from dialogue.config import Config, has_config, load_config
+from dialogue.config import Config
+from dialogue.config_file import has_config, load_config
 from dialogue.errors import TrainingError
 from dialogue.model import Model
 from dialogue.posterior.base import Predictive

@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 
-from dialogue.config import Config, read_config
+from dialogue.config import Config
+from dialogue.config_file import read_config
 from dialogue.domain import AUTOMATIC_SLOTS, DEFAULT_ACTIONS, DEFAULT_INTENTS, Domain
 from dialogue.errors import Problem, ProjectError, Where, error, in_order, suggestion, warning
 from dialogue.plugins import check_parts

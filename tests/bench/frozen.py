@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dialogue.config import load_config
+from dialogue.config_file import load_config
 from dialogue.fusion.member import average
 from dialogue.model import sentences
 from dialogue.posterior.kernel import IntArray, ViewKernel, Views, take

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dialogue.config import load_config
+from dialogue.config_file import load_config
 from dialogue.model import Model
 from dialogue.posterior.base import Predictive
 from dialogue.posterior.head import Head, fit_head

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dialogue.config import load_config
+from dialogue.config_file import load_config
 from dialogue.encoding import EncoderSet
 from dialogue.plugins import build_encoders
 from dialogue.training import metrics

@@ -174,7 +174,7 @@ def _rules(size: Size) -> Iterator[dict[str, Any]]:
 
 def measure(factors: tuple[int, ...] = (1, 2, 4)) -> Iterator[str]:
     """CPU seconds of fitting each policy that learns, and of checking the stories, by size."""
-    from dialogue.config import load_config
+    from dialogue.config_file import load_config
     from dialogue.training.conflicts import check_stories
     from dialogue.training.data import read_data
     from policies.catalog import build

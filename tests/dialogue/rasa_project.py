@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import dialogue.rasa.project
-from dialogue.config import Config, load_config
+from dialogue.config import Config
+from dialogue.config_file import load_config
 from dialogue.errors import ProjectError
 from dialogue.rasa.found import Row, scalar, table
 from dialogue.rasa.project import Translation, translate

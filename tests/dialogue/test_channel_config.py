@@ -13,7 +13,8 @@ from dialogue.channels.base import Channel, Listener, Prepares, Registers
 from dialogue.channels.degrade import LOOKS
 from dialogue.channels.rasa import Rest, SocketIO
 from dialogue.cli import app
-from dialogue.config import Config, load_config
+from dialogue.config import Config
+from dialogue.config_file import load_config
 from dialogue.errors import ProjectError
 from dialogue.plugins import check_parts
 from dialogue.training.validate import validate_project

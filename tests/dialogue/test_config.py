@@ -9,7 +9,8 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel
 
-from dialogue.config import Config, load_config
+from dialogue.config import Config
+from dialogue.config_file import load_config
 from dialogue.errors import ProjectError, Where
 from dialogue.plugins import build_encoders, build_policies, check_parts
 

@@ -13,7 +13,7 @@ from dialogue.actions.http import Endpoint
 from dialogue.actions.respond import Responder
 from dialogue.assembly import understanding_of
 from dialogue.bot import Bot
-from dialogue.config import load_config
+from dialogue.config_file import load_config
 from dialogue.domain import Slot
 from dialogue.duckling import EXTRACTOR, Asked, DucklingUnderstanding
 from dialogue.fold import start, step

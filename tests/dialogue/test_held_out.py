@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from dialogue.config import load_config
+from dialogue.config_file import load_config
 from dialogue.message import Message
 from dialogue.project import fingerprint, is_fresh, open_bot, train
 from policies.types import Kind

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dialogue.config import load_config
+from dialogue.config_file import load_config
 from dialogue.training.corpus import stored_answers
 from dialogue.training.data import TrainingData, read_data
 from tests.conversations.nova import LANGUAGES, ROOT

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dialogue import events as ev
-from dialogue.config import load_config
+from dialogue.config_file import load_config
 from dialogue.errors import ProjectError
 from dialogue.posterior.head import Head, bounds
 from dialogue.posterior.intent_prior import IntentPrior, ratios, shares

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from dialogue import events as ev
 from dialogue.cli import app
-from dialogue.config import load_config
+from dialogue.config_file import load_config
 from dialogue.learning.discover import Suggestion, as_yaml
 from dialogue.learning.heard import Said, said_in_file, said_in_store
 from dialogue.learning.naming import name_for, words_of

@@ -13,7 +13,7 @@ from dialogue.actions.nlg import CallbackResponder
 from dialogue.actions.remote import RemoteActions
 from dialogue.assembly import actions, most_actions, responder_of
 from dialogue.bot import Bot
-from dialogue.config import load_config
+from dialogue.config_file import load_config
 from dialogue.domain import ActionSpec
 from dialogue.message import Button
 from dialogue.tracker import Tracker

@@ -7,7 +7,8 @@ from typing import get_args
 
 import pytest
 
-from dialogue.config import Config, load_config
+from dialogue.config import Config
+from dialogue.config_file import load_config
 from dialogue.errors import ProjectError
 from dialogue.pipelines import PIPELINES, PipelineName
 from dialogue.plugins import build_encoders

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import dialogue
-from dialogue.config import load_config
+from dialogue.config_file import load_config
 from dialogue.errors import ModelError, ProjectError, TrainingError
 from dialogue.message import Message
 from dialogue.project import TAUGHT, is_fresh, open_bot, read, teach, train

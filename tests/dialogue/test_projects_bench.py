@@ -1,6 +1,7 @@
 """The generated projects of the measurements are projects: the same each time, and nothing is wrong with them."""
 
-from dialogue.config import default_encoders, load_config
+from dialogue.config import default_encoders
+from dialogue.config_file import load_config
 from dialogue.training.data import read_data
 from dialogue.training.validate import validate_project
 from tests.bench.projects import Size, write_project

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from dialogue.checks import State
 from dialogue.cli import app
-from dialogue.config import load_config
+from dialogue.config_file import load_config
 from dialogue.doctor import project_checks
 from dialogue.errors import ProjectError
 from dialogue.project import fingerprint

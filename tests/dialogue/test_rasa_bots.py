@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dialogue.config import load_config
+from dialogue.config_file import load_config
 from dialogue.message import Message
 from dialogue.project import open_bot, teach
 from dialogue.training.data import read_data

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dialogue.config import Config, load_config
+from dialogue.config import Config
+from dialogue.config_file import load_config
 from dialogue.training.validate import validate_project
 from tests.dialogue.rasa_project import complaints, load, row, warnings, write
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dialogue.cli import app
-from dialogue.config import load_config
+from dialogue.config_file import load_config
 from dialogue.project import teach, train
 from dialogue.rasa.files import data_places
 from dialogue.training.validate import validate_project

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dialogue.config import load_config
+from dialogue.config_file import load_config
 from dialogue.errors import Problem, ProjectError
 from dialogue.plugins import check_parts
 from dialogue.training.data import collect_data, read_data

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dialogue.config import load_config
+from dialogue.config_file import load_config
 from dialogue.errors import ProjectError
 from dialogue.scaffold import write_translation
 from tests.dialogue.rasa_project import CONFIG, ENDPOINTS, load, write

@@ -13,7 +13,7 @@ from dialogue.actions.http import Endpoint, JsonServer
 from dialogue.channels.base import Introduces, SendError
 from dialogue.channels.calls import introduced
 from dialogue.checks import State
-from dialogue.config import load_config
+from dialogue.config_file import load_config
 from tests.dialogue.platforms import OPTIONS, channel
 from tests.dialogue.servers import FakePlatform, action_server
 from tests.dialogue.test_mail import Imap, Smtp, mailbox, serving

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dialogue.cli import app
-from dialogue.config import load_config
+from dialogue.config_file import load_config
 from dialogue.errors import ProjectError
 from dialogue.story_tests import FAILED, read_test_stories, run_test_stories, story_files
 from dialogue.training.written import annotate, scalar, story_lines

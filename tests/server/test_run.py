@@ -11,7 +11,7 @@ import urllib.request
 import httpx
 import pytest
 
-from dialogue.config import load_config
+from dialogue.config_file import load_config
 from dialogue.errors import ProjectError, StarfoldError
 from dialogue.events import SlotSet
 from dialogue.sections import Rates, Serving
