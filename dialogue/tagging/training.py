@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 
 import numpy as np
 import torch
@@ -26,7 +27,8 @@ from encoders.gru_forward import UNKNOWN, Vocabulary
 RATE, LEAST_RATE, WEIGHT_DECAY = 4e-3, 1e-4, 0.01
 TUNED_RATE, TUNED_DROPOUT, TUNED_EPOCHS = 3e-4, 0.1, 5  # of the pretrained layers
 BATCH = 32
-STEPS, LEAST_EPOCHS, MOST_EPOCHS = 300, 8, 30  # as many passes as give that many steps, within the bounds
+STEPS, LEAST_EPOCHS, MOST_EPOCHS = 200, 5, 30  # as many passes as give that many steps, within the bounds
+PLAIN_SHARE = 3  # texts without an entity in one pass, for each with one; the next pass has others
 WORD_DROPOUT = 0.15  # how often a piece is taken for unknown, so that its spelling and the encoders have to do
 WARM_UP = 0.1  # share of the steps
 HELD_OUT, FEWEST_HELD_OUT = 12, 40  # every twelfth text, where that gives so many that hold an entity
@@ -36,13 +38,13 @@ DEFAULT_TEMPERATURE = 1.3
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """One text: forms of its n pieces, encoders' words [n, D] standardised, marks [n, M], tags [n].
+    """One text: forms of its n pieces, encoders' words [n, D] standardised in float16, marks [n, M], tags [n].
 
     Where layers are tuned: states [s, H] float16 that go into them, shares [n, s] from its subwords to its pieces.
     """
 
     forms: Sequence[str]
-    dense: FloatArray
+    dense: NDArray[np.float16]
     marks: FloatArray
     tags: IntArray
     states: NDArray[np.float16] | None = None
@@ -125,7 +127,9 @@ def fit(
     progress: Callable[[int, int], None],
 ) -> None:
     """AdamW with rates that rise, then fall to zero."""
-    steps_a_pass = -(-len(lessons) // BATCH)
+    passes = chosen(lessons, rng)
+    some = next(passes)
+    steps_a_pass = -(-len(some) // BATCH)
     least = LEAST_EPOCHS if network.layers is None else TUNED_EPOCHS
     epochs, done = int(np.clip(round(STEPS / steps_a_pass), least, MOST_EPOCHS)), 0
     new = [p for name, p in network.named_parameters() if not name.startswith("layers.")]
@@ -135,22 +139,33 @@ def fit(
     network.train()
     for epoch in range(epochs):
         progress(epoch, epochs)
-        for rows in batches(lessons, rng):
+        for batch in batches(some, rng):
             share = done / (epochs * steps_a_pass)
             for optimiser, rate in optimisers:
                 optimiser.rate = rate * (min(share / WARM_UP, (1 - share) / (1 - WARM_UP)) + LEAST_RATE)
                 optimiser.zero_grad()
-            network.loss(collate([lessons[i] for i in rows], vocabulary, drop=True)).backward()  # type: ignore[no-untyped-call]
+            network.loss(collate(batch, vocabulary, drop=True)).backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
             for optimiser, _ in optimisers:
                 optimiser.step()
             done += 1
+        some = next(passes)
     progress(epochs, epochs)
 
 
-def batches(lessons: Sequence[Lesson], rng: np.random.Generator) -> list[list[int]]:
+def chosen(lessons: Sequence[Lesson], rng: np.random.Generator) -> Iterator[list[Lesson]]:
+    """The texts of each pass: all with an entity, and `PLAIN_SHARE` times as many of the others, which take turns."""
+    plain = [lesson for lesson in lessons if not lesson.tags.any()]
+    marked = [lesson for lesson in lessons if lesson.tags.any()]
+    each = min(len(plain), PLAIN_SHARE * len(marked))
+    turns = cycle([plain[i] for i in rng.permutation(len(plain))])
+    while True:
+        yield [*marked, *islice(turns, each)]
+
+
+def batches(lessons: Sequence[Lesson], rng: np.random.Generator) -> list[list[Lesson]]:
     """All texts in batches of like length, in random order."""
-    order = sorted(rng.permutation(len(lessons)).tolist(), key=lambda i: len(lessons[i].forms))
+    order = sorted((lessons[i] for i in rng.permutation(len(lessons))), key=lambda lesson: len(lesson.forms))
     cut = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
     return [cut[i] for i in rng.permutation(len(cut))]
 
@@ -169,7 +184,7 @@ def collate(lessons: Sequence[Lesson], vocabulary: Vocabulary, *, drop: bool = F
         words=words,
         forms=pad([np.array([place[form] for form in lesson.forms]) for lesson in lessons]),
         characters=torch.from_numpy(vocabulary.character_ids(unique)),
-        dense=pad([lesson.dense for lesson in lessons]),
+        dense=pad([lesson.dense for lesson in lessons]).float(),
         marks=pad([lesson.marks for lesson in lessons]),
         tags=pad([lesson.tags for lesson in lessons]),
         lengths=torch.tensor(lengths),
@@ -178,7 +193,7 @@ def collate(lessons: Sequence[Lesson], vocabulary: Vocabulary, *, drop: bool = F
     )
 
 
-def pad(arrays: Sequence[FloatArray | IntArray]) -> Tensor:
+def pad(arrays: Sequence[FloatArray | IntArray | NDArray[np.float16]]) -> Tensor:
     """[B, n, ...], zero where a text has no piece."""
     return nn.utils.rnn.pad_sequence([torch.from_numpy(array) for array in arrays], batch_first=True)
 

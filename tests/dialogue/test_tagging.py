@@ -16,7 +16,7 @@ from dialogue.tagging.forward import emissions, form
 from dialogue.tagging.network import Network
 from dialogue.tagging.tagger import Tagger, compiled, fit_tagger, learned_from
 from dialogue.tagging.tags import Label, first, inside, labels_of, pieces_of, tags_of
-from dialogue.tagging.training import Lesson, collate
+from dialogue.tagging.training import Lesson, chosen, collate
 from dialogue.training.trainer import layers_to_tune, to_tag
 from encoders.bert import BertEncoder
 from encoders.bert_runtime import OnnxLayers
@@ -228,9 +228,20 @@ def test_texts_without_entities_do_not_drown_the_others():
     utterances = [tokenize("book it")] * 100 + [tokenize("")]
     annotated = [(Entity("thing", 5, 7, "it", "gold"),)] * 5 + [()] * 96
     rows = learned_from(utterances, annotated, seed=0)
-    assert len(rows) == 5 + 3 * 5
+    assert len(rows) == 5 + 6 * 5
     assert rows[:5] == [0, 1, 2, 3, 4]
     assert 100 not in rows
+
+
+def test_each_pass_has_every_entity_and_other_texts_without_one():
+    def lesson(tag: int) -> Lesson:
+        return Lesson(["it"], np.zeros((1, 2), np.float16), np.zeros((1, 1), np.float32), np.array([tag]))
+
+    marked, plain = [lesson(1) for _ in range(2)], [lesson(0) for _ in range(12)]
+    passes = chosen([*plain, *marked], np.random.default_rng(0))
+    first, second = ([id(one) for one in next(passes)] for _ in range(2))
+    assert set(first) & set(second) == set(map(id, marked))
+    assert len(set(first)) == len(set(second)) == 2 + 3 * 2
 
 
 def test_early_states_are_averaged_over_the_subwords_of_each_piece():

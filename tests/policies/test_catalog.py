@@ -14,9 +14,8 @@ from policies.rules import RulePolicy
 
 
 def test_by_name_path_and_entry_point(monkeypatch):
-    monkeypatch.setattr(
-        catalog, "entry_points", lambda group: [EntryPoint("mine", "policies.memory:MemoryPolicy", group)]
-    )
+    point = EntryPoint("mine", "policies.memory:MemoryPolicy", catalog.GROUP)
+    monkeypatch.setattr(catalog, "_installed", lambda: (point,))
     assert resolve("rules") is RulePolicy
     assert resolve("policies.rules:RulePolicy") is RulePolicy
     assert resolve("policies.rules.RulePolicy") is RulePolicy
@@ -24,7 +23,7 @@ def test_by_name_path_and_entry_point(monkeypatch):
 
 
 def test_one_name_for_two_classes_is_an_error(monkeypatch):
-    monkeypatch.setattr(catalog, "entry_points", lambda group: [EntryPoint("rules", "other:Policy", group)])
+    monkeypatch.setattr(catalog, "_installed", lambda: (EntryPoint("rules", "other:Policy", catalog.GROUP),))
     with pytest.raises(PolicyError, match="defined twice"):
         resolve("rules")
 
