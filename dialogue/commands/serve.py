@@ -27,6 +27,9 @@ def run(
     channel: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Serve only this messaging channel; may be repeated.")
     ] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, max=64, metavar="N", help="Processes that share the port, a core for each.")
+    ] = None,
     enable_api: Annotated[bool, typer.Option("--enable-api", help="Serve Rasa's HTTP API, too.")] = False,
 ) -> None:
     """Serve the bot over HTTP and WebSocket, trained first when it must be. SIGTERM ends it when all is answered.
@@ -36,7 +39,7 @@ def run(
     from dialogue.assembly import build_channels
     from dialogue.config_file import load_config
     from dialogue.console import progress
-    from dialogue.server.serve import serve, with_options
+    from dialogue.server.serve import prepared, serve, with_options
 
     given = {
         "host": host,
@@ -45,9 +48,15 @@ def run(
         "tokens": [auth_token] if auth_token else None,
         "jwt_secret": jwt_secret,
         "jwt_method": jwt_method,
+        "processes": processes,
     }
     config = load_config(project)
-    serving: Serving = with_options(config.server, given)
+    serving: Serving = prepared(with_options(config.server, given), typer.echo)
     channels = list(build_channels(config, channel or None).values())
+    if serving.processes > 1:
+        from dialogue.server.processes import serve_together
+
+        serve_together(project, serving, channel or None, api=enable_api)
+        return
     with progress() as report:
-        serve(project, serving, channels=channels, api=enable_api, progress=report, tell=typer.echo)
+        serve(project, serving, channels=channels, api=enable_api, progress=report)

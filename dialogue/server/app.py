@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from dialogue.brokers import broker_of
 from dialogue.channels.base import Channel, Listener, Registers
 from dialogue.sections import Serving
 from dialogue.server import conversations_api, health, model_api, replies, stream
+from dialogue.server.alone import alone
+from dialogue.server.answering import Answering, follow
 from dialogue.server.auth import Authority
 from dialogue.server.chores import remind, tidy
 from dialogue.server.courier import Courier, listen, register
@@ -30,6 +33,7 @@ from dialogue.server.service import BotService
 from dialogue.server.static import static_routes
 from dialogue.server.traced import Traced
 from dialogue.server.webhooks import webhooks
+from dialogue.store.leases import Lease
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +48,7 @@ def create_app(
     channels: Sequence[Channel | Listener] = (),
     project: Path | None = None,
     rasa: RasaOptions = NOTHING,
+    answering: Answering | None = None,
 ) -> FastAPI:
     """The web application around a bot. The service ends with it.
 
@@ -54,6 +59,7 @@ def create_app(
         channels: messaging channels to serve.
         project: the bot's folder, where examples are taught into; None to refuse them.
         rasa: what of Rasa's server is served.
+        answering: which version answers, where several processes serve the bot.
 
     Raises:
         StarfoldError: if an origin, a rate or the broker of `serving` is wrong, or its packages are not there.
@@ -77,7 +83,11 @@ def create_app(
             chores.append(courier.run())
         if publisher is not None:
             chores.append(publisher.run())
-        chores += [listen(channel, courier.take, client) for channel in channels if isinstance(channel, Listener)]
+        if answering is not None:
+            chores.append(follow(service, answering))
+        for channel in (channel for channel in channels if isinstance(channel, Listener)):
+            lease = Lease(service.store.database, f"channel {channel.name}")
+            chores.append(alone(service, lease, partial(listen, channel, courier.take, client)))
         chores += [register(channel, client) for channel in channels if isinstance(channel, Registers)]
         tasks = [asyncio.ensure_future(chore) for chore in chores]
         try:

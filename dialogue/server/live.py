@@ -27,10 +27,18 @@ class Live:
     Args:
         load: reads a version by its name, or the current one of the model folder; raises `StarfoldError` if it cannot.
         first: what answers at the start.
+        say: is told the version that answers from now on, None for none, whenever it is exchanged here.
     """
 
-    def __init__(self, load: Callable[[str | None], Loaded], first: Loaded) -> None:
+    def __init__(
+        self,
+        load: Callable[[str | None], Loaded],
+        first: Loaded,
+        *,
+        say: Callable[[str | None], None] = lambda version: None,
+    ) -> None:
         self._load = load
+        self._say = say
         self._now: Loaded | None = first
         self._before: str | None = None
         self._swapping = threading.Lock()
@@ -64,9 +72,8 @@ class Live:
             StarfoldError: if it cannot be loaded; the bot stays what it was.
         """
         with self._swapping:
-            loaded = self._load(version)
-            loaded.bot.parse("hello")
-            self._before, self._now = self._now.version if self._now else self._before, loaded
+            loaded = self._exchange(version)
+            self._say(loaded.version)
         settle()
         return loaded
 
@@ -77,8 +84,17 @@ class Live:
     def unload(self) -> None:
         """Let none answer until one is exchanged for it; turns that began go on."""
         with self._swapping:
-            if self._now is not None:
-                self._before, self._now = self._now.version, None
+            self._drop()
+            self._say(None)
+
+    def follow(self, version: str | None) -> None:
+        """Exchange the model, or unload it, because another process did. Blocks, and raises, as `swap`."""
+        with self._swapping:
+            if version is None:
+                self._drop()
+            else:
+                self._exchange(version)
+        settle()
 
     def roll_back(self) -> Loaded:
         """Exchange the bot for the version before, until the next exchange or start.
@@ -89,3 +105,13 @@ class Live:
         if self._before is None:
             raise ModelError("there is no version to go back to: the model was not exchanged since the start")
         return self.swap(self._before)
+
+    def _exchange(self, version: str | None) -> Loaded:
+        loaded = self._load(version)
+        loaded.bot.parse("hello")
+        self._before, self._now = self._now.version if self._now else self._before, loaded
+        return loaded
+
+    def _drop(self) -> None:
+        if self._now is not None:
+            self._before, self._now = self._now.version, None

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from dialogue.bot import REPEATED, TurnResult
 from dialogue.events import ActionExecuted
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where several processes of one server count together; prometheus_client reads it
 PROBABILITIES = tuple(i / 10 for i in range(1, 11))
 
 
 class Metrics:
-    """Counters of one server. The fallback rate is the share of decisions that are not `act`."""
+    """Counters of one process. The fallback rate is the share of decisions that are not `act`."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -31,10 +34,16 @@ class Metrics:
         self._failed = Counter("starfold_action_errors", "Actions that failed.", ["action"], registry=to)
         self._repeated = Counter("starfold_repeated", "Messages that had been answered before.", registry=to)
         self.sent = Counter("starfold_sent", "Replies to platforms.", ["channel", "outcome"], registry=to)
-        self.waiting = Gauge("starfold_turns_waiting", "Turns that run or wait in this process.", registry=to)
+        self.waiting = Gauge(
+            "starfold_turns_waiting", "Turns that run or wait.", registry=to, multiprocess_mode="livesum"
+        )
         self.published = Counter("starfold_published", "Events a message broker has taken.", registry=to)
-        self.outbox = Gauge("starfold_outbox", "Events that are not published yet.", registry=to)
-        self.mailbox = Gauge("starfold_mailbox", "Messages of channels not answered yet.", registry=to)
+        self.outbox = Gauge(
+            "starfold_outbox", "Events that are not published yet.", registry=to, multiprocess_mode="mostrecent"
+        )
+        self.mailbox = Gauge(
+            "starfold_mailbox", "Messages of channels not answered yet.", registry=to, multiprocess_mode="mostrecent"
+        )
 
     def turn(self, turn: TurnResult) -> None:
         """Count a turn."""
@@ -52,5 +61,9 @@ class Metrics:
                 self._failed.labels(event.name or "").inc()
 
     def text(self) -> bytes:
-        """All of it, in Prometheus' text format."""
-        return generate_latest(self.registry)
+        """All of it, in Prometheus' text format: what all processes of the server counted."""
+        if FOLDER not in os.environ:
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return generate_latest(together)

@@ -10,6 +10,7 @@ from dialogue.config_file import load_config
 from dialogue.errors import ModelError, suggestion
 from dialogue.project import Progress, bot_of, train
 from dialogue.sections import Serving
+from dialogue.server.answering import Answering
 from dialogue.server.auth import Authority
 from dialogue.server.batching import Batched
 from dialogue.server.live import Live, Loaded
@@ -20,8 +21,16 @@ from dialogue.training.folder import VERSION, current_version, read_manifest
 KEY = ".starfold/visitor.key"
 
 
-def open_service(project: Path, serving: Serving, *, progress: Progress | None = None) -> BotService:
+def open_service(
+    project: Path, serving: Serving, *, progress: Progress | None = None, answering: Answering | None = None
+) -> BotService:
     """The bot as a service, trained first if there is no fresh model.
+
+    Args:
+        project: the bot's folder.
+        serving: the section `server` of bot.yml.
+        progress: hears how training goes.
+        answering: which version answers, where several processes serve the bot.
 
     Raises:
         StarfoldError: of the kind that fits; see `dialogue.errors`.
@@ -35,7 +44,9 @@ def open_service(project: Path, serving: Serving, *, progress: Progress | None =
         facts = dict(read_manifest(folder).facts)
         return Loaded(bot_of(config, folder, store, share=Batched), folder.name, facts)
 
-    return BotService(Live(load, load(None)), store, workers=serving.workers, most_waiting=serving.queue)
+    first = load(answering.read() or None if answering else None)
+    live = Live(load, first, say=answering.say) if answering else Live(load, first)
+    return BotService(live, store, workers=serving.workers, most_waiting=serving.queue)
 
 
 def version_folder(config: Config, version: str | None) -> Path:

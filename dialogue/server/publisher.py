@@ -52,7 +52,7 @@ class Publisher:
                 self._attempts = min(self._attempts + 1, 10)
         finally:
             with contextlib.suppress(StoreError):  # then it runs out by itself
-                await self._service.call(self._outbox.release)
+                await self._service.call(self._outbox.lease.release)
 
     async def _work(self, publish: Publish) -> None:
         """Publish until the connection fails, or there is nothing left but what the broker would not take."""
@@ -74,7 +74,7 @@ class Publisher:
     async def _batch(self, publish: Publish, but: Collection[int]) -> tuple[int, dict[int, Exception]]:
         """Publish the next events: how many were taken, and which conversations failed."""
         claimed = await self._service.call(self._outbox.claim, but)
-        until = time.monotonic() + self._outbox.lease - 2 * SECONDS
+        until = time.monotonic() + self._outbox.lease.seconds - 2 * SECONDS
         done = await asyncio.gather(*(_in_order(publish, events, until) for events in claimed))
         counts = [count for count, _ in done]
         last = [events[count - 1] for events, count in zip(claimed, counts, strict=True) if count]

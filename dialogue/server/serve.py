@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import secrets
+import socket
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from dialogue.brokers import broker_of
 from dialogue.errors import StarfoldError
 from dialogue.project import Progress
 from dialogue.sections import Serving
+from dialogue.server.answering import Answering
 from dialogue.server.app import create_app
 from dialogue.server.limits import Limiter
 from dialogue.server.logs import log_json, quiet
@@ -53,6 +56,44 @@ def check(serving: Serving) -> None:
         broker_of(serving.events)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a process has from the one that began it with others.
+
+    Attributes:
+        socket: listens already, in all of them.
+        answering: which version of the model they answer with.
+        ready: is called once messages are answered.
+    """
+
+    socket: socket.socket
+    answering: Answering
+    ready: Callable[[], None]
+
+
+def prepared(serving: Serving, tell: Callable[[str], None]) -> Serving:
+    """The section `server`, checked; where it has neither API token nor JWT, a token is made up and told.
+
+    Raises:
+        StarfoldError: as `check`.
+    """
+    check(serving)
+    if serving.tokens or serving.jwt_secret is not None:
+        return serving
+    made = with_options(serving, {"tokens": [secrets.token_urlsafe(16)]})
+    tell(f"API token, until this server ends: {made.tokens[0]}")
+    return made
+
+
+def begin_log(serving: Serving) -> None:
+    """Log in the form that `serving` wants."""
+    if serving.log == "json":
+        log_json(mask=serving.mask)
+    else:
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+        quiet()
+
+
 def serve(
     project: Path,
     serving: Serving,
@@ -60,35 +101,29 @@ def serve(
     channels: Sequence[object] = (),
     api: bool = False,
     progress: Progress | None = None,
-    tell: Callable[[str], None] = print,
+    place: Place | None = None,
 ) -> None:
-    """Serve a bot until SIGTERM or SIGINT. Without an API token or JWT, a token is made up and told.
+    """Serve a bot in this process until SIGTERM or SIGINT.
 
     Args:
         project: the bot's folder.
-        serving: the section `server` of bot.yml.
+        serving: the section `server` of bot.yml, `prepared`.
         channels: messaging channels, Rasa's own among them.
         api: whether Rasa's HTTP API is served.
         progress: hears how training goes.
-        tell: says something to whoever started the server.
+        place: among several processes.
 
     Raises:
         StarfoldError: of the kind that fits; see `dialogue.errors`.
     """
-    check(serving)
-    if not serving.tokens and serving.jwt_secret is None:
-        serving = with_options(serving, {"tokens": [secrets.token_urlsafe(16)]})
-        tell(f"API token, until this server ends: {serving.tokens[0]}")
-    if serving.log == "json":
-        log_json(mask=serving.mask)
-    else:
-        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-        quiet()
+    begin_log(serving)
     few_arenas()
-    service = open_service(project, serving, progress=progress)
+    answering = place.answering if place else None
+    service = open_service(project, serving, progress=progress, answering=answering)
     stop = tracing.start(service.bot.name) if tracing.wanted() else None
     served, rasa = sorted_out(channels, api=api)
-    app = create_app(service, serving, authority_of(project, serving), channels=served, project=project, rasa=rasa)
+    authority = authority_of(project, serving)
+    app = create_app(service, serving, authority, channels=served, project=project, rasa=rasa, answering=answering)
     config = uvicorn.Config(
         app,
         host=serving.host,
@@ -103,9 +138,22 @@ def serve(
     )
     settle()
     try:
-        uvicorn.Server(config).run()
+        Server(config, place.ready if place else lambda: None).run([place.socket] if place else None)
     except SystemExit as end:  # it has logged why
         raise StarfoldError(f"cannot listen on {serving.host}:{serving.port}") from end
     finally:
         if stop is not None:
             stop()
+
+
+class Server(uvicorn.Server):
+    """Says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn does."""
+        await super().startup(sockets)
+        self._ready()

@@ -50,6 +50,10 @@ class SocketChannel:
             raise StarfoldError(f"socketio: expected a socketio_path like /socket.io, got {options.socketio_path!r}")
         if not options.user_message_evt or not options.bot_message_evt:
             raise StarfoldError("socketio: user_message_evt and bot_message_evt must be names")
+        if (several := parts.serving.processes > 1) and parts.serving.redis is None:
+            raise StarfoldError(
+                "socketio: several processes need `redis` in the section `server`, to reach every socket"
+            )
         self.name = options.name
         self.path = f"/{options.socketio_path.strip('/')}"
         self._parts = parts
@@ -59,6 +63,7 @@ class SocketChannel:
         self._server = socketio.AsyncServer(
             async_mode="asgi",
             client_manager=manager,
+            transports=["websocket"] if several else None,  # polls of one client would come to different processes
             cors_allowed_origins=_permits(parts.origins),
             max_http_buffer_size=parts.serving.body_kb * 1024,
             namespaces=[self._space],

@@ -1,32 +1,26 @@
 """What a message broker has not taken yet: the events of a conversation beyond the number it is published up to.
 
 The events themselves are the outbox. Nothing is written with a turn, and nothing is lost while no broker answers. One
-process publishes at a time, by a lease that it takes anew with each claim; when it dies, another goes on after `LEASE`
-seconds. What it published and could not note any more is published again.
+process publishes at a time, by a lease that it takes anew with each claim; when it dies, another goes on after
+`leases.SECONDS`. What it published and could not note any more is published again.
 """
 
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from dialogue.store import leases
 from dialogue.store.database import Database
+from dialogue.store.leases import Lease
 from dialogue.store.schema import conversations, events
 
-LEASE = 10.0  # seconds
-FAR = 3600.0  # no lease is so long; one that seems to be was written by a clock that went wrong
 MOST_CONVERSATIONS, MOST_EVENTS = 32, 128  # of a claim; what is claimed when its process dies may be published twice
 NAME = "event broker"
-_TAKE = sa.text(
-    "INSERT INTO leases (name, holder, until) VALUES (:name, :holder, :until) "
-    "ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until "
-    "WHERE leases.holder = excluded.holder OR leases.until < :now OR leases.until > :far"
-)
 _behind = conversations.c.published < conversations.c.sequence
 
 
@@ -61,10 +55,9 @@ class Outbox:
         lease: seconds until another process may publish.
     """
 
-    def __init__(self, database: Database, *, lease: float = LEASE) -> None:
-        self.lease = lease
+    def __init__(self, database: Database, *, lease: float = leases.SECONDS) -> None:
+        self.lease = Lease(database, NAME, seconds=lease)
         self._database = database
-        self._holder = uuid.uuid4().hex
 
     def claim(self, but: Collection[int] = ()) -> list[list[Unpublished]]:
         """The next events of some conversations, in order, those longest behind first; none while another publishes.
@@ -75,7 +68,7 @@ class Outbox:
         if not self._waits(but):  # only a look, so that a server at rest writes nothing
             return []
         with self._database.write() as connection:
-            return self._read(connection, but) if self._take(connection) else []
+            return self._read(connection, but) if self.lease.take_in(connection) else []
 
     def note(self, published: Iterable[Unpublished]) -> None:
         """Write down how far conversations are published, each by the last of its events that was taken.
@@ -97,12 +90,6 @@ class Outbox:
             with self._database.write() as connection:
                 connection.execute(forward, rows)
 
-    def release(self) -> None:
-        """Let another process publish at once."""
-        with self._database.write() as connection:
-            free = sa.text("DELETE FROM leases WHERE name = :name AND holder = :holder")
-            connection.execute(free, {"name": NAME, "holder": self._holder})
-
     def waiting(self) -> int:
         """How many events are not published."""
         query = sa.select(sa.func.sum(conversations.c.sequence - conversations.c.published)).where(_behind)
@@ -113,11 +100,6 @@ class Outbox:
         query = sa.select(conversations.c.id).where(_behind, conversations.c.id.not_in(but)).limit(1)
         with self._database.read() as connection:
             return connection.execute(query).first() is not None
-
-    def _take(self, connection: sa.Connection) -> bool:
-        now = time.time()
-        row = {"name": NAME, "holder": self._holder, "until": now + self.lease, "now": now, "far": now + FAR}
-        return connection.execute(_TAKE, row).rowcount > 0
 
     def _read(self, connection: sa.Connection, but: Collection[int]) -> list[list[Unpublished]]:
         some = sa.select(conversations.c.id).where(_behind, conversations.c.id.not_in(but))

@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--clients", type=int, nargs="+", default=[8, 200])
     parser.add_argument("--bots", nargs="+", choices=BOTS, default=list(BOTS))
-    parser.add_argument("--processes", type=int, default=1, help="servers that the clients are dealt to")
+    parser.add_argument("--processes", type=int, default=1, help="processes of the server")
     parser.add_argument("--stores", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"])
     parser.add_argument("--soak", type=float, metavar="MINUTES")
     parser.add_argument("--rate", type=float, default=20, help="turns a second of a soak")
@@ -100,11 +100,12 @@ def starfold(*arguments: str, store: str) -> subprocess.Popen[bytes]:
 
 
 @contextmanager
-def served(project: Path, store: str) -> Iterator[tuple[int, int, float]]:
-    """A server: its port, its process, and the seconds from its start until it was ready."""
+def served(project: Path, store: str, processes: int = 1) -> Iterator[tuple[int, list[int], float]]:
+    """A server: its port, its processes, and the seconds from its start until one was ready."""
     port = free_port()
     begun = time.monotonic()
-    process = starfold("run", "-p", str(project), "--port", str(port), "--auth-token", TOKEN, store=store)
+    options = "--port", str(port), "--auth-token", TOKEN, "--processes", str(processes)
+    process = starfold("run", "-p", str(project), *options, store=store)
     try:
         while True:
             try:
@@ -114,7 +115,10 @@ def served(project: Path, store: str) -> Iterator[tuple[int, int, float]]:
                 if process.poll() is not None or time.monotonic() - begun > 120:
                     raise
                 time.sleep(0.02)
-        yield port, process.pid, time.monotonic() - begun
+        ready = time.monotonic() - begun
+        while len(pids := family(process.pid)) < processes or busy(pids):
+            pass
+        yield port, pids, ready
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
@@ -134,18 +138,17 @@ def database(project: Path, store: str) -> Iterator[str]:
 def measured(
     project: Path, bot: str, store: str, clients: list[int], seconds: float, processes: int
 ) -> list[dict[str, Any]]:
-    """A row for each number of clients, all on the same servers; memory and processor time are of all of them."""
-    busy = round(os.getloadavg()[0], 1)  # what else goes on; above 0.5 the figures tell of that, too
+    """A row for each number of clients, all on the same server; memory and processor time are of all its processes."""
+    average = round(os.getloadavg()[0], 1)  # what else goes on; above 0.5 the figures tell of that, too
     with ExitStack() as stack:
         url = stack.enter_context(database(project, store))
-        servers = [stack.enter_context(served(project, url)) for _ in range(processes)]
-        ports, pids = [port for port, _, _ in servers], [pid for _, pid, _ in servers]
+        port, pids, ready = stack.enter_context(served(project, url, processes))
         idle = resident_mb(*pids)
-        asyncio.run(load(ports, 4 * processes, 3.0, "warm"))  # caches of the machine and the database
+        asyncio.run(load(port, 4 * processes, 3.0, "warm"))  # caches of the machine and the database
         rows = []
         for number in clients:
             before, cpu = resident_mb(*pids), cpu_seconds(*pids)
-            took, failed = asyncio.run(load(ports, number, seconds, f"{number}"))
+            took, failed = asyncio.run(load(port, number, seconds, f"{number}"))
             rows.append(
                 {
                     "bot": bot,
@@ -157,11 +160,11 @@ def measured(
                     "failed": failed,
                     **percentiles(took),
                     "cpu_ms_per_turn": round(1000 * (cpu_seconds(*pids) - cpu) / max(1, len(took)), 2),
-                    "start_to_ready_seconds": max(round(start, 2) for _, _, start in servers),
+                    "start_to_ready_seconds": round(ready, 2),
                     "resident_mb_idle": idle,
                     "resident_mb_before": before,
                     "resident_mb_after": resident_mb(*pids),
-                    "load_average_before": busy,
+                    "load_average_before": average,
                 }
             )
             print(rows[-1], flush=True)
@@ -178,7 +181,7 @@ def soaked(project: Path, bot: str, store: str, minutes: float, rate: float) -> 
     """A row for each minute at a fixed rate."""
     rows: list[dict[str, Any]] = []
     with ExitStack() as stack:
-        port, pid, _ = stack.enter_context(served(project, stack.enter_context(database(project, store))))
+        port, (pid,), _ = stack.enter_context(served(project, stack.enter_context(database(project, store))))
         before = {"bot": bot, "store": store, "rate": rate}
         rows.append({**before, "minute": 0, "turns": 0, "failed": 0, "p50_ms": 0.0, "p99_ms": 0.0})
         rows[-1] |= {"cpu_ms_per_turn": 0.0, "resident_mb": resident_mb(pid)}
@@ -194,10 +197,10 @@ def soaked(project: Path, bot: str, store: str, minutes: float, rate: float) -> 
     return rows
 
 
-async def load(ports: list[int], clients: int, seconds: float, name: str) -> tuple[list[float], int]:
+async def load(port: int, clients: int, seconds: float, name: str) -> tuple[list[float], int]:
     """Talk with so many clients for so long: seconds of each turn, and how many requests failed."""
     until = time.monotonic() + seconds
-    talks = (talk(ports[number % len(ports)], f"{name}-{number}", number, until) for number in range(clients))
+    talks = (talk(port, f"{name}-{number}", number, until) for number in range(clients))
     found = await asyncio.gather(*talks)
     return [second for took, _ in found for second in took], sum(failed for _, failed in found)
 
@@ -244,6 +247,19 @@ async def said(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, conve
     (length,) = re.findall(rb"content-length: (\d+)", answer)
     await reader.readexactly(int(length))
     return answer.startswith(b"HTTP/1.1 200")
+
+
+def family(pid: int) -> list[int]:
+    """A process and those that it began."""
+    begun = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *map(int, begun)]
+
+
+def busy(pids: list[int]) -> bool:
+    """Whether processes compute, such as one that still loads its model."""
+    before = cpu_seconds(*pids)
+    time.sleep(0.5)
+    return cpu_seconds(*pids) - before > 0.05
 
 
 def resident_mb(*pids: int) -> float:

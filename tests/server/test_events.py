@@ -17,7 +17,7 @@ from dialogue.events import SlotSet
 from dialogue.sections import Events
 from dialogue.server import publisher as module
 from dialogue.server.publisher import Publisher
-from dialogue.store import outbox
+from dialogue.store import leases, outbox
 from dialogue.store.outbox import Outbox
 from dialogue.store.sql import SqlTrackerStore
 from tests.dialogue.stores import scratch_schema
@@ -164,13 +164,13 @@ def test_one_process_publishes_at_a_time(store, monkeypatch):
     one, other = Outbox(store.database), Outbox(store.database)
     assert claimed(one) == {"ann": [1]}
     assert claimed(other) == {}
-    one.release()
+    one.lease.release()
     assert claimed(other) == {"ann": [1]}
     assert claimed(one) == {}
     now = time.time()
-    monkeypatch.setattr(outbox.time, "time", lambda: now + 1.1 * outbox.LEASE)
+    monkeypatch.setattr(leases.time, "time", lambda: now + 1.1 * leases.SECONDS)
     assert claimed(one) == {"ann": [1]}, "the other one is dead"
-    monkeypatch.setattr(outbox.time, "time", lambda: now - 2 * outbox.FAR)
+    monkeypatch.setattr(leases.time, "time", lambda: now - 2 * leases.FAR)
     assert claimed(other) == {"ann": [1]}, "the clock went wrong"
 
 

@@ -1,0 +1,203 @@
+"""One server of several processes: they listen on one port, are watched, begun anew when one dies, and ended together.
+
+A Python process computes on one core at a time; so many processes use as many cores. They share what servers on one
+database share (`README.md`), besides that the port, the version of the model (`answering`), the counts for Prometheus.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from types import FrameType
+
+from sqlalchemy.engine import make_url
+
+from dialogue.config_file import load_config
+from dialogue.errors import StarfoldError
+from dialogue.sections import Serving
+from dialogue.server.answering import Answering
+from dialogue.server.metrics import FOLDER
+from dialogue.server.serve import Place, begin_log, serve
+
+logger = logging.getLogger(__name__)
+
+POLL = 0.2  # seconds
+PAUSE = 2.0  # seconds until one is begun anew that ended before it answered
+BACKLOG = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What each process is to do: see `serve`. `names` are the channels; with none given, all of bot.yml."""
+
+    project: Path
+    serving: Serving
+    names: tuple[str, ...] | None
+    api: bool
+    answering: Answering
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A process, and whether it answers yet."""
+
+    process: SpawnProcess
+    ready: Event
+
+
+def serve_together(project: Path, serving: Serving, names: Sequence[str] | None, *, api: bool) -> None:
+    """Serve a bot in `serving.processes` processes until SIGTERM or SIGINT.
+
+    The first one trains the bot if it must be; the others begin when it answers. If it ends before, so does the server.
+
+    Args:
+        project: the bot's folder.
+        serving: the section `server` of bot.yml, `prepared`.
+        names: channels to serve; None for all of bot.yml.
+        api: whether Rasa's HTTP API is served.
+
+    Raises:
+        StarfoldError: if the processes cannot share the conversations or the port.
+        SystemExit: with the status of the first process, if that failed; it has said why.
+    """
+    store = make_url(load_config(project).store_url)
+    if store.get_backend_name() == "sqlite" and store.database in (None, "", ":memory:"):
+        raise StarfoldError(
+            "server.processes: conversations in memory are one process's; give `store` a file or a server"
+        )
+    begin_log(serving)
+    with ExitStack() as stack:
+        shared = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="starfold-", ignore_cleanup_errors=True)))
+        counts = shared / "metrics"
+        counts.mkdir()
+        os.environ[FOLDER] = str(counts)  # read when a process begins
+        listening = stack.enter_context(listen(serving.host, serving.port))
+        orders = Orders(project, serving, None if names is None else tuple(names), api, Answering(shared / "answering"))
+        Family(orders, listening).run()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises `StarfoldError` if it cannot."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise StarfoldError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+
+
+class Family:
+    """The processes of a server.
+
+    Args:
+        orders: what each is to do.
+        listening: their socket.
+    """
+
+    def __init__(self, orders: Orders, listening: socket.socket) -> None:
+        self._orders = orders
+        self._listening = listening
+        self._context = multiprocessing.get_context("spawn")
+        self._children: list[Child] = []
+        self._asked: list[int] = []  # signals to end
+
+    def run(self) -> None:
+        """Begin them, and watch them until a signal ends them all. A second SIGINT ends them at once."""
+        before = {which: signal.signal(which, self._hear) for which in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            self._begin_all()
+            while not self._asked:
+                wait([child.process.sentinel for child in self._children], timeout=POLL)
+                self._replace_dead()
+            self._end()
+        finally:
+            for child in self._children:  # none is left unless something went wrong
+                child.process.kill()
+            for which, handler in before.items():
+                signal.signal(which, handler)
+        signal.raise_signal(self._asked[0])  # ended by it, as a single process would be
+
+    def _hear(self, which: int, frame: FrameType | None) -> None:
+        self._asked.append(which)
+
+    def _begin(self) -> Child:
+        ready = self._context.Event()
+        process = self._context.Process(target=_work, args=(self._orders, self._listening, ready))
+        process.start()
+        child = Child(process, ready)
+        self._children.append(child)
+        return child
+
+    def _begin_all(self) -> None:
+        first = self._begin()
+        while not self._asked and not first.ready.wait(POLL):
+            if not first.process.is_alive():
+                raise SystemExit(first.process.exitcode or 1)
+        for _ in range(self._orders.serving.processes - 1):
+            if not self._asked:
+                self._begin()
+
+    def _replace_dead(self) -> None:
+        for child in [child for child in self._children if not child.process.is_alive()]:
+            self._children.remove(child)
+            _forget(child.process)
+            if self._asked:
+                continue
+            logger.warning("process %s ended with status %s", child.process.pid, child.process.exitcode)
+            if not child.ready.is_set():
+                time.sleep(PAUSE)
+            self._begin()
+
+    def _end(self) -> None:
+        for child in self._children:
+            child.process.terminate()
+        while self._children:
+            wait([child.process.sentinel for child in self._children], timeout=POLL)
+            self._replace_dead()
+            if len(self._asked) > 1 and self._asked[-1] == signal.SIGINT:
+                return
+
+
+def _work(orders: Orders, listening: socket.socket, ready: Event) -> None:
+    """What each process does."""
+    from dialogue.assembly import build_channels
+    from dialogue.console import progress
+
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        channels = list(build_channels(load_config(orders.project), orders.names).values())
+        place = Place(listening, orders.answering, ready.set)
+        with progress() as report:
+            serve(orders.project, orders.serving, channels=channels, api=orders.api, progress=report, place=place)
+    except StarfoldError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(error.exit_code) from error
+    except KeyboardInterrupt as error:
+        raise SystemExit(128 + signal.SIGINT) from error
+
+
+def _end_with_parent() -> None:
+    """Nobody would begin this process anew, or end it, without the one that began it."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _forget(process: SpawnProcess) -> None:
+    """Let the gauges of a process go with it."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(process.pid)  # type: ignore[no-untyped-call]
