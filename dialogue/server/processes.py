@@ -37,7 +37,6 @@ logger = logging.getLogger(__name__)
 
 POLL = 0.2  # seconds
 PAUSE = 2.0  # seconds until one is begun anew that ended before it answered
-BACKLOG = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +52,10 @@ class Orders:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A process, and whether it answers yet."""
+    """A process, its socket, and whether it answers yet."""
 
     process: SpawnProcess
+    socket: socket.socket
     ready: Event
 
 
@@ -85,18 +85,37 @@ def serve_together(project: Path, serving: Serving, names: Sequence[str] | None,
         counts = shared / "metrics"
         counts.mkdir()
         os.environ[FOLDER] = str(counts)  # read when a process begins
-        listening = stack.enter_context(listen(serving.host, serving.port))
+        sockets = bound(serving.host, serving.port, serving.processes)
+        for one in sockets:
+            stack.enter_context(one)
         orders = Orders(project, serving, None if names is None else tuple(names), api, Answering(shared / "answering"))
-        Family(orders, listening).run()
+        Family(orders, sockets).run()
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises `StarfoldError` if it cannot."""
+def bound(host: str, port: int, count: int) -> list[socket.socket]:
+    """Sockets on one port, one for each process. Raises `StarfoldError` if there can be none.
+
+    Linux deals connections out to them evenly. Of one socket that all wait at, the first process to wake takes every
+    connection that has come. Elsewhere it is one all the same, since there the newest would get everything.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        with socket.create_server((host, port), family=family) as alone:  # nobody else's
+            port = alone.getsockname()[1]
+        if sys.platform != "linux":
+            return [socket.create_server((host, port), family=family)] * count
+        return [_bound(family, host, port) for _ in range(count)]
     except OSError as error:
         raise StarfoldError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+
+
+def _bound(family: int, host: str, port: int) -> socket.socket:
+    """A socket that does not listen yet, so that no connection comes to it before its process is ready."""
+    made = socket.socket(family)
+    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+        made.setsockopt(socket.SOL_SOCKET, option, 1)
+    made.bind((host, port))
+    return made
 
 
 class Family:
@@ -104,12 +123,12 @@ class Family:
 
     Args:
         orders: what each is to do.
-        listening: their socket.
+        sockets: one for each. They stay open here: what comes while a process is begun anew waits for it.
     """
 
-    def __init__(self, orders: Orders, listening: socket.socket) -> None:
+    def __init__(self, orders: Orders, sockets: Sequence[socket.socket]) -> None:
         self._orders = orders
-        self._listening = listening
+        self._sockets = sockets
         self._context = multiprocessing.get_context("spawn")
         self._children: list[Child] = []
         self._asked: list[int] = []  # signals to end
@@ -133,22 +152,22 @@ class Family:
     def _hear(self, which: int, frame: FrameType | None) -> None:
         self._asked.append(which)
 
-    def _begin(self) -> Child:
+    def _begin(self, place: socket.socket) -> Child:
         ready = self._context.Event()
-        process = self._context.Process(target=_work, args=(self._orders, self._listening, ready))
+        process = self._context.Process(target=_work, args=(self._orders, place, ready))
         process.start()
-        child = Child(process, ready)
+        child = Child(process, place, ready)
         self._children.append(child)
         return child
 
     def _begin_all(self) -> None:
-        first = self._begin()
+        first = self._begin(self._sockets[0])
         while not self._asked and not first.ready.wait(POLL):
             if not first.process.is_alive():
                 raise SystemExit(first.process.exitcode or 1)
-        for _ in range(self._orders.serving.processes - 1):
+        for place in self._sockets[1:]:
             if not self._asked:
-                self._begin()
+                self._begin(place)
 
     def _replace_dead(self) -> None:
         for child in [child for child in self._children if not child.process.is_alive()]:
@@ -159,7 +178,7 @@ class Family:
             logger.warning("process %s ended with status %s", child.process.pid, child.process.exitcode)
             if not child.ready.is_set():
                 time.sleep(PAUSE)
-            self._begin()
+            self._begin(child.socket)
 
     def _end(self) -> None:
         for child in self._children:
@@ -171,7 +190,7 @@ class Family:
                 return
 
 
-def _work(orders: Orders, listening: socket.socket, ready: Event) -> None:
+def _work(orders: Orders, place: socket.socket, ready: Event) -> None:
     """What each process does."""
     from dialogue.assembly import build_channels
     from dialogue.console import progress
@@ -179,9 +198,9 @@ def _work(orders: Orders, listening: socket.socket, ready: Event) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         channels = list(build_channels(load_config(orders.project), orders.names).values())
-        place = Place(listening, orders.answering, ready.set)
+        here = Place(place, orders.answering, ready.set)
         with progress() as report:
-            serve(orders.project, orders.serving, channels=channels, api=orders.api, progress=report, place=place)
+            serve(orders.project, orders.serving, channels=channels, api=orders.api, progress=report, place=here)
     except StarfoldError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(error.exit_code) from error
