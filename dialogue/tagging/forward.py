@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
-from dialogue.posterior.kernel import FloatArray
+from dialogue.posterior.kernel import FloatArray, IntArray
 from dialogue.tagging.tags import Piece
-from encoders.gru_forward import Vocabulary, both_ways, spelling
+from encoders.gru_forward import UNKNOWN, Vocabulary, both_ways, spelling
 
 CONSTANTS = ("mean", "scale", "temperature")
 GRU = tuple(
     f"gru.{kind}_l0{way}" for way in ("", "_reverse") for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 )
+SHARED = ("start", "transition", "end")
 LEARNED = (
     *("words.weight", "characters.weight", "convolution.weight", "convolution.bias", "emit.weight", "emit.bias"),
-    *("start", "transition", "end"),
+    *SHARED,
     *GRU,
 )
 DENSE = ("dense.weight", "dense.bias")  # only where an encoder has dense words
 TUNED = ("tuned.weight", "tuned.bias")  # only where layers of an encoder are tuned
+BESIDE = "beside."  # of a second network's arrays, which has no tuned layers and shares the potentials between tags
+PAIRED = ("before.weight", "after.weight")  # only where there were enough texts to learn pairs of neighbours from
 
 
 def form(piece: Piece) -> str:
@@ -28,8 +33,42 @@ def form(piece: Piece) -> str:
     return piece.text.lower()
 
 
+@dataclass(frozen=True, slots=True)
+class Spellings(Vocabulary):
+    """Pieces, characters and pairs of neighbours -> rows of their embeddings, from 2 on."""
+
+    pairs: Mapping[str, int] = field(default_factory=dict)
+
+    def pair_ids(self, forms: Sequence[str]) -> IntArray:
+        """[n, 2]: for each form the rows of the pair that ends with it and of the pair that begins with it."""
+        ids = np.array([self.pairs.get(pair, UNKNOWN) for pair in pairs_of(forms)], np.int64)
+        return np.stack([ids[:-1], ids[1:]], axis=1)
+
+
+def pairs_of(forms: Sequence[str]) -> list[str]:
+    """The n + 1 pairs of neighbours among n forms, the edges of the text included; no form holds a space."""
+    return [f"{left} {right}" for left, right in pairwise(["", *forms, ""])]
+
+
+def mean_emissions(
+    vocabulary: Spellings,
+    arrays: Mapping[str, FloatArray],
+    texts: Sequence[Sequence[Piece]],
+    dense: FloatArray,
+    marks: FloatArray,
+    tuned: FloatArray | None = None,
+) -> FloatArray:
+    """The mean of `emissions` [n, T] over the network and, where there is one, the network beside it."""
+    found = emissions(vocabulary, arrays, texts, dense, marks, tuned)
+    beside = {name.removeprefix(BESIDE): array for name, array in arrays.items() if name.startswith(BESIDE)}
+    if not beside:
+        return found
+    same = {name: arrays[name] for name in CONSTANTS}
+    return (found + emissions(vocabulary, {**same, **beside}, texts, dense, marks)) * np.float32(0.5)
+
+
 def emissions(
-    vocabulary: Vocabulary,
+    vocabulary: Spellings,
     arrays: Mapping[str, FloatArray],
     texts: Sequence[Sequence[Piece]],
     dense: FloatArray,
@@ -39,7 +78,7 @@ def emissions(
     """Emissions [n, T] of the n pieces of some texts, in nats, text after text.
 
     Args:
-        vocabulary: of pieces and characters.
+        vocabulary: of pieces, characters and pairs.
         arrays: the network's, with `mean` and `scale` [D] of the encoders' words.
         texts: the pieces of each, at least one.
         dense: [n, D] the encoders' words as they are.
@@ -53,6 +92,9 @@ def emissions(
         parts.append(np.maximum(standard @ arrays["dense.weight"].T + arrays["dense.bias"], 0))
     if tuned is not None:
         parts.append(np.maximum(tuned @ arrays["tuned.weight"].T + arrays["tuned.bias"], 0))
+    if PAIRED[0] in arrays:
+        ids = np.concatenate([vocabulary.pair_ids([form(piece) for piece in pieces]) for pieces in texts])  # [n, 2]
+        parts += [arrays[name][ids[:, side]] for side, name in enumerate(PAIRED)]
     flat = np.concatenate([*parts, marks], axis=1)  # [n, I]
     lengths = np.array([len(pieces) for pieces in texts])
     mask = np.arange(lengths.max()) < lengths[:, None]

@@ -1,10 +1,10 @@
 """The tagger in torch, for training; `dialogue.tagging.forward` is the same in numpy.
 
 A piece is its embedding, a convolution over its characters (as in the GRU encoder), a projection of all encoders' words
-and its marks, with many examples also what early layers of the pretrained encoder, copied and tuned, make of it; a
-bidirectional GRU reads the pieces, a linear layer gives each tag's emission, and a conditional random
-field the probability of all of them together (Huang, Xu and Yu 2015, "Bidirectional LSTM-CRF Models for Sequence
-Tagging").
+and its marks, with many examples also embeddings of the pairs it forms with its neighbours and what early layers of the
+pretrained encoder, copied and tuned, make of it; a bidirectional GRU reads the pieces, a linear layer gives each tag's
+emission, and a conditional random field the probability of all of them together (Huang, Xu and Yu 2015, "Bidirectional
+LSTM-CRF Models for Sequence Tagging").
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from encoders.gru_forward import KERNEL
 from encoders.gru_training import spell
 
 WORD, CHARACTER, SPELLING, DENSE, HIDDEN = 64, 16, 32, 128, 256
+PAIR, PAIR_SCALE = 32, 0.3  # of each of the two embeddings; the standard deviation they begin with
 DROPOUT = 0.4
 
 
@@ -36,6 +37,7 @@ class Batch:
         characters: [U, C] each form spelled once.
         dense: [B, n, D] the encoders' words, standardised.
         marks: [B, n, M].
+        pairs: [B, n, 2] rows of the embeddings of pairs with the piece before and with the piece after.
         tags: [B, n].
         lengths: [B], on the CPU, all above zero.
         subwords: states that go into the tuned layers, where there are some.
@@ -47,6 +49,7 @@ class Batch:
     characters: Tensor
     dense: Tensor
     marks: Tensor
+    pairs: Tensor
     tags: Tensor
     lengths: Tensor
     subwords: Subwords | None = None
@@ -57,7 +60,14 @@ class Network(nn.Module):
     """Emissions and the potentials between tags."""
 
     def __init__(
-        self, words: int, characters: int, dense: int, marks: int, tags: int, layers: Fusion | None = None
+        self,
+        words: int,
+        characters: int,
+        dense: int,
+        marks: int,
+        tags: int,
+        pairs: int = 0,
+        layers: Fusion | None = None,
     ) -> None:
         super().__init__()
         self.words = nn.Embedding(words + 2, WORD, padding_idx=0)
@@ -66,7 +76,9 @@ class Network(nn.Module):
         self.dense = nn.Linear(dense, DENSE) if dense else None
         self.layers = layers
         self.tuned = nn.Linear(layers.config.hidden, DENSE) if layers else None
-        width = WORD + SPELLING + marks + DENSE * (bool(dense) + bool(layers))
+        self.before = paired(pairs) if pairs else None
+        self.after = paired(pairs) if pairs else None
+        width = WORD + SPELLING + marks + DENSE * (bool(dense) + bool(layers)) + 2 * PAIR * bool(pairs)
         self.gru = nn.GRU(width, HIDDEN // 2, batch_first=True, bidirectional=True)
         self.emit = nn.Linear(HIDDEN, tags)
         self.start = nn.Parameter(torch.zeros(tags))
@@ -85,6 +97,8 @@ class Network(nn.Module):
         if self.layers is not None and self.tuned is not None:
             tuned, _ = self.layers(batch.subwords)  # [B, S, H]
             parts.append(self.tuned(batch.shares @ tuned).relu())  # [B, n, D]
+        if self.before is not None and self.after is not None:
+            parts += [self.before(batch.pairs[..., 0]), self.after(batch.pairs[..., 1])]  # [B, n, P] each
         inputs = torch.cat([self.drop(torch.cat(parts, dim=2)), batch.marks], dim=2)
         packed = pack_padded_sequence(inputs, batch.lengths, batch_first=True, enforce_sorted=False)
         states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True)  # [B, n, 2h]
@@ -118,3 +132,10 @@ class Network(nn.Module):
             alpha = torch.where(here[:, t : t + 1], summed + emissions[t], alpha)
         last = tags.gather(1, (lengths - 1)[:, None])[:, 0]
         return (torch.logsumexp(alpha + self.end, dim=1) - score - self.end[last]).mean()
+
+
+def paired(pairs: int) -> nn.Embedding:
+    """An embedding of pairs. It begins small, for most pairs are seen a few times only."""
+    embedding = nn.Embedding(pairs + 2, PAIR, padding_idx=0)
+    nn.init.normal_(embedding.weight, 0.0, PAIR_SCALE)
+    return embedding

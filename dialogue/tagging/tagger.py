@@ -17,15 +17,15 @@ from dialogue.posterior.arrays import load_arrays, save_arrays
 from dialogue.posterior.kernel import FloatArray
 from dialogue.tagging.crf import Chain, spans
 from dialogue.tagging.features import Patterns, alone, dense_words, marks, piece_vectors, shares
-from dialogue.tagging.forward import CONSTANTS, LEARNED, TUNED, emissions, form
+from dialogue.tagging.forward import CONSTANTS, LEARNED, SHARED, TUNED, Spellings, form, mean_emissions
 from dialogue.tagging.tags import Label, Piece, Span, labels_of, pieces_of, tag_count, tags_of
 from encoders.bert_weights import TopLayers
 from encoders.features import Utterance
-from encoders.gru_forward import Vocabulary
 from policies.types import Entity
 
 FILE, ARRAYS = "tagger.json", "tagger.safetensors"
 EXTRACTOR = "tagger"
+FEWEST_PAIRED = 2000  # texts with an entity, from which on pairs of neighbours are read, too
 PLAIN = 6  # texts without an entity that are learned from, for each with one
 
 
@@ -37,7 +37,7 @@ class Tagger:
         labels: what it tells apart.
         encoders: whose words it reads, in this order.
         patterns: regular expressions of the bot that are features.
-        vocabulary: pieces and characters it knows.
+        vocabulary: pieces, characters and pairs of pieces it knows.
         arrays: see `dialogue.tagging.forward`.
         layers: its own tuned copy of layers of the pretrained encoder, where it had enough to learn from.
     """
@@ -45,7 +45,7 @@ class Tagger:
     labels: tuple[Label, ...]
     encoders: tuple[str, ...]
     patterns: tuple[tuple[str, str], ...]
-    vocabulary: Vocabulary
+    vocabulary: Spellings
     arrays: Mapping[str, FloatArray]
     layers: Fused | None = None
 
@@ -62,9 +62,10 @@ class Tagger:
         seen = [marks(utterances[number].text, pieces[number], patterns) for number in rows]
         texts = [pieces[number] for number in rows]
         tuned = None if self.layers is None else self.tune(units, rows, texts)
-        emission = emissions(self.vocabulary, self.arrays, texts, np.concatenate(dense), np.concatenate(seen), tuned)
+        inputs = np.concatenate(dense), np.concatenate(seen), tuned
+        emission = mean_emissions(self.vocabulary, self.arrays, texts, *inputs)
         temperature = float(self.arrays["temperature"][0])
-        chain = Chain.constrained(*(self.arrays[name] / temperature for name in ("start", "transition", "end")))
+        chain = Chain.constrained(*(self.arrays[name] / temperature for name in SHARED))
         ends = np.cumsum([len(some) for some in texts])[:-1]
         for number, one in zip(rows, np.split(emission.astype(np.float64) / temperature, ends), strict=True):
             found[number] = tuple(
@@ -99,6 +100,7 @@ class Tagger:
             "patterns": [list(pattern) for pattern in self.patterns],
             "words": list(self.vocabulary.words),
             "characters": list(self.vocabulary.characters),
+            "pairs": list(self.vocabulary.pairs),
         }
         (folder / FILE).write_text(json.dumps(settings, ensure_ascii=False), "utf-8")
         save_arrays(folder / ARRAYS, self.arrays)
@@ -113,7 +115,8 @@ class Tagger:
             settings = json.loads(file.read_text("utf-8"))
             labels = tuple(Label(*label) for label in settings["labels"])
             patterns = tuple((str(name), str(pattern)) for name, pattern in settings["patterns"])
-            words, characters = ({str(x): i for i, x in enumerate(settings[k], 2)} for k in ("words", "characters"))
+            known = ({str(x): i for i, x in enumerate(settings[k], 2)} for k in ("words", "characters", "pairs"))
+            vocabulary = Spellings(*known)
             encoders = tuple(map(str, settings["encoders"]))
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{file} is missing or damaged: {error}") from error
@@ -121,7 +124,7 @@ class Tagger:
         if len(arrays["start"]) != tag_count(labels):
             raise ValueError(f"{file} and {ARRAYS} do not fit: {len(labels)} labels, {len(arrays['start'])} tags")
         layers = load_fusion(folder) if TUNED[0] in arrays else None
-        return cls(labels, encoders, patterns, Vocabulary(words, characters), arrays, layers)
+        return cls(labels, encoders, patterns, vocabulary, arrays, layers)
 
 
 def fit_tagger(
@@ -169,7 +172,7 @@ def fit_tagger(
         )
         for i in rows
     ]
-    vocabulary = vocabulary_of(lessons)
+    vocabulary = vocabulary_of(lessons, paired=sum(map(bool, annotated)) >= FEWEST_PAIRED)
     arrays, layers = train_network(lessons, vocabulary, tag_count(labels), top, seed, progress)
     arrays.update({"mean": mean.astype(np.float32), "scale": scale.astype(np.float32)})
     return Tagger(labels, tuple(dense_words(units)), tuple(patterns), vocabulary, arrays, layers)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import cycle, islice
 
 import numpy as np
@@ -18,18 +19,20 @@ from dialogue.fusion.transformer import Fusion
 from dialogue.fusion.units import collate as fusion_batch
 from dialogue.posterior.kernel import FloatArray, IntArray
 from dialogue.tagging.features import alone
-from dialogue.tagging.forward import DENSE, LEARNED, TUNED
+from dialogue.tagging.forward import BESIDE, DENSE, LEARNED, PAIRED, SHARED, TUNED, Spellings, pairs_of
 from dialogue.tagging.network import Batch, Network
 from encoders.adamw import AdamW
 from encoders.bert_weights import TopLayers
-from encoders.gru_forward import UNKNOWN, Vocabulary
+from encoders.gru_forward import UNKNOWN
 
 RATE, LEAST_RATE, WEIGHT_DECAY = 4e-3, 1e-4, 0.01
-TUNED_RATE, TUNED_DROPOUT, TUNED_EPOCHS = 3e-4, 0.1, 5  # of the pretrained layers
+PAIRED_RATE, PAIRED_EPOCHS = 2e-3, 14  # where pairs are read, so with many texts
+TUNED_RATE, TUNED_DROPOUT, TUNED_EPOCHS = 2e-4, 0.1, 5  # of the pretrained layers
 BATCH = 32
 STEPS, LEAST_EPOCHS, MOST_EPOCHS = 200, 5, 30  # as many passes as give that many steps, within the bounds
 PLAIN_SHARE = 3  # texts without an entity in one pass, for each with one; the next pass has others
 WORD_DROPOUT = 0.15  # how often a piece is taken for unknown, so that its spelling and the encoders have to do
+PAIR_DROPOUT, LEAST_PAIRED = 0.2, 2  # the same of pairs; how often a pair has to occur
 WARM_UP = 0.1  # share of the steps
 HELD_OUT, FEWEST_HELD_OUT = 12, 40  # every twelfth text, where that gives so many that hold an entity
 TEMPERATURES = np.geomspace(0.5, 4.0, 25)
@@ -51,20 +54,22 @@ class Lesson:
     shares: FloatArray | None = None
 
 
-def vocabulary_of(lessons: Sequence[Lesson]) -> Vocabulary:
-    """Every form and character that occurs, the most frequent first."""
+def vocabulary_of(lessons: Sequence[Lesson], *, paired: bool = False) -> Spellings:
+    """Every form and character that occurs, the most frequent first; with `paired` every pair that occurs again."""
     words = Counter(form for lesson in lessons for form in lesson.forms)
     characters = Counter(character for form, n in words.items() for character in form for _ in range(n))
 
     def number(counts: Counter[str]) -> dict[str, int]:
         return {what: i for i, (what, _) in enumerate(sorted(counts.items(), key=lambda c: (-c[1], c[0])), start=2)}
 
-    return Vocabulary(number(words), number(characters))
+    pairs = Counter(pair for lesson in lessons for pair in pairs_of(lesson.forms)) if paired else Counter()
+    again = Counter({pair: n for pair, n in pairs.items() if n >= LEAST_PAIRED})
+    return Spellings(number(words), number(characters), number(again))
 
 
 def train_network(
     lessons: Sequence[Lesson],
-    vocabulary: Vocabulary,
+    vocabulary: Spellings,
     tags: int,
     top: TopLayers | None,
     seed: int,
@@ -72,7 +77,8 @@ def train_network(
 ) -> tuple[dict[str, FloatArray], Fused | None]:
     """The arrays `forward` reads, without `mean` and `scale`, and the tuned copy of the layers of `top`.
 
-    Every lesson has at least one piece.
+    Where layers are tuned and pairs are read, a second network, which tunes none, is trained beside the first: it is
+    cheap, and the two err differently. Every lesson has at least one piece.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -80,16 +86,43 @@ def train_network(
         held = held_out(lessons, rng)
         rest = [lesson for i, lesson in enumerate(lessons) if i not in held]
         first = lessons[0]
-        sizes = (len(vocabulary.words), len(vocabulary.characters), first.dense.shape[1], first.marks.shape[1], tags)
+        known = (len(vocabulary.words), len(vocabulary.characters))
+        sizes = (*known, first.dense.shape[1], first.marks.shape[1], tags, len(vocabulary.pairs))
         network = Network(*sizes, copy_of(top) if top is not None else None)
-        fit(network, rest, vocabulary, rng, progress)
-        network.eval()
-        temperature = calibrated(network, [lessons[i] for i in sorted(held)], vocabulary)
-        state = network.state_dict()
-        names = (*LEARNED, *(DENSE if network.dense else ()), *(TUNED if network.tuned else ()))
-        arrays = {name: state[name].detach().numpy().copy() for name in names}
+        networks = [network, *([Network(*sizes)] if top is not None and vocabulary.pairs else [])]
+        due = [passes_due(one, rest) for one in networks]
+        for number, one in enumerate(networks):
+            read = rest if one.layers is not None else [replace(lesson, states=None, shares=None) for lesson in rest]
+            fit(one, read, vocabulary, rng, partial(went_on, progress, sum(due[:number]), sum(due)))
+            one.eval()
+        share_potentials(networks)
+        temperature = calibrated(networks, [lessons[i] for i in sorted(held)], vocabulary)
+        arrays = arrays_of(network)
+        for one in networks[1:]:
+            arrays.update({BESIDE + name: array for name, array in arrays_of(one).items() if name not in SHARED})
         tuned = Fused.of(network.layers.config, network.layers.arrays()) if network.layers is not None else None
     return {**arrays, "temperature": np.array([temperature], np.float32)}, tuned
+
+
+def went_on(progress: Callable[[int, int], None], before: int, due: int, done: int, _: int) -> None:
+    """Tell how many passes of all networks' are done."""
+    progress(before + done, due)
+
+
+def arrays_of(network: Network) -> dict[str, FloatArray]:
+    """What `forward` reads of one network."""
+    parts = ((DENSE, network.dense), (TUNED, network.tuned), (PAIRED, network.before))
+    state = network.state_dict()
+    names = (*LEARNED, *(name for names, part in parts if part is not None for name in names))
+    return {name: state[name].detach().numpy().copy() for name in names}
+
+
+@torch.no_grad()
+def share_potentials(networks: Sequence[Network]) -> None:
+    """The first network gets the mean potentials between tags, to go with the mean emissions."""
+    for name in SHARED:
+        mean = torch.stack([network.get_parameter(name) for network in networks]).mean(dim=0)
+        networks[0].get_parameter(name).copy_(mean)
 
 
 def copy_of(top: TopLayers) -> Fusion:
@@ -122,7 +155,7 @@ def held_out(lessons: Sequence[Lesson], rng: np.random.Generator) -> set[int]:
 def fit(
     network: Network,
     lessons: Sequence[Lesson],
-    vocabulary: Vocabulary,
+    vocabulary: Spellings,
     rng: np.random.Generator,
     progress: Callable[[int, int], None],
 ) -> None:
@@ -130,10 +163,10 @@ def fit(
     passes = chosen(lessons, rng)
     some = next(passes)
     steps_a_pass = -(-len(some) // BATCH)
-    least = LEAST_EPOCHS if network.layers is None else TUNED_EPOCHS
-    epochs, done = int(np.clip(round(STEPS / steps_a_pass), least, MOST_EPOCHS)), 0
+    own = PAIRED_RATE if network.before is not None else RATE
+    epochs, done = passes_due(network, lessons), 0
     new = [p for name, p in network.named_parameters() if not name.startswith("layers.")]
-    optimisers = [(AdamW(new, RATE, WEIGHT_DECAY), RATE)]
+    optimisers = [(AdamW(new, own, WEIGHT_DECAY), own)]
     if network.layers is not None:
         optimisers.append((AdamW(network.layers.parameters(), TUNED_RATE, WEIGHT_DECAY), TUNED_RATE))
     network.train()
@@ -153,6 +186,15 @@ def fit(
     progress(epochs, epochs)
 
 
+def passes_due(network: Network, lessons: Sequence[Lesson]) -> int:
+    """How many passes the network is trained for."""
+    marked = sum(bool(lesson.tags.any()) for lesson in lessons)
+    steps_a_pass = -(-min(len(lessons), (1 + PLAIN_SHARE) * marked) // BATCH)
+    least = LEAST_EPOCHS if network.before is None else PAIRED_EPOCHS
+    least = least if network.layers is None else TUNED_EPOCHS
+    return int(np.clip(round(STEPS / steps_a_pass), least, MOST_EPOCHS))
+
+
 def chosen(lessons: Sequence[Lesson], rng: np.random.Generator) -> Iterator[list[Lesson]]:
     """The texts of each pass: all with an entity, and `PLAIN_SHARE` times as many of the others, which take turns."""
     plain = [lesson for lesson in lessons if not lesson.tags.any()]
@@ -170,14 +212,16 @@ def batches(lessons: Sequence[Lesson], rng: np.random.Generator) -> list[list[Le
     return [cut[i] for i in rng.permutation(len(cut))]
 
 
-def collate(lessons: Sequence[Lesson], vocabulary: Vocabulary, *, drop: bool = False) -> Batch:
+def collate(lessons: Sequence[Lesson], vocabulary: Spellings, *, drop: bool = False) -> Batch:
     """Texts as a padded batch; with `drop` some pieces as unknown."""
     lengths = [len(lesson.forms) for lesson in lessons]
     unique = sorted({form for lesson in lessons for form in lesson.forms})
     place = {form: row for row, form in enumerate(unique)}
     words = pad([np.array(vocabulary.word_ids(lesson.forms)) for lesson in lessons])
+    pairs = pad([vocabulary.pair_ids(lesson.forms) for lesson in lessons])
     if drop:
-        words = torch.where((torch.rand(words.shape) < WORD_DROPOUT) & (words > 0), UNKNOWN, words)
+        words = forget(words, WORD_DROPOUT)
+        pairs = forget(pairs, PAIR_DROPOUT) if vocabulary.pairs else pairs
     states = [lesson.states for lesson in lessons if lesson.states is not None]
     shares = [lesson.shares for lesson in lessons if lesson.shares is not None]
     return Batch(
@@ -186,11 +230,17 @@ def collate(lessons: Sequence[Lesson], vocabulary: Vocabulary, *, drop: bool = F
         characters=torch.from_numpy(vocabulary.character_ids(unique)),
         dense=pad([lesson.dense for lesson in lessons]).float(),
         marks=pad([lesson.marks for lesson in lessons]),
+        pairs=pairs,
         tags=pad([lesson.tags for lesson in lessons]),
         lengths=torch.tensor(lengths),
         subwords=fusion_batch(alone(states), np.arange(len(states)), states[0].shape[1], ()) if states else None,
         shares=pad_both(shares) if shares else None,
     )
+
+
+def forget(rows: Tensor, share: float) -> Tensor:
+    """Rows of an embedding, some of them as unknown."""
+    return torch.where((torch.rand(rows.shape) < share) & (rows > 0), UNKNOWN, rows)
 
 
 def pad(arrays: Sequence[FloatArray | IntArray | NDArray[np.float16]]) -> Tensor:
@@ -207,15 +257,16 @@ def pad_both(shares: Sequence[FloatArray]) -> Tensor:
 
 
 @torch.no_grad()
-def calibrated(network: Network, lessons: Sequence[Lesson], vocabulary: Vocabulary) -> float:
+def calibrated(networks: Sequence[Network], lessons: Sequence[Lesson], vocabulary: Spellings) -> float:
     """The temperature of highest held-out probability (Guo et al. 2017, "On Calibration of Modern Neural Networks").
 
-    It divides all potentials, so that what is decoded stays as it is.
+    It divides all potentials, so that what is decoded stays as it is. Those between tags are the first network's.
     """
     if not lessons:
         return DEFAULT_TEMPERATURE
-    batch = collate(lessons, vocabulary)
-    emission, kept = network(batch), [p.detach().clone() for p in (network.start, network.transition, network.end)]
+    batch, network = collate(lessons, vocabulary), networks[0]
+    emission = torch.stack([one(batch) for one in networks]).mean(dim=0)
+    kept = [p.detach().clone() for p in (network.start, network.transition, network.end)]
     losses = []
     for temperature in TEMPERATURES:
         for parameter, value in zip((network.start, network.transition, network.end), kept, strict=True):

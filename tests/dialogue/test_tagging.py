@@ -12,15 +12,16 @@ from dialogue.fusion.forward import Fused
 from dialogue.fusion.transformer import Fusion
 from dialogue.fusion.units import Early, Seen, Units
 from dialogue.tagging.features import mark_count, marks, piece_vectors, shares
-from dialogue.tagging.forward import emissions, form
+from dialogue.tagging.forward import emissions, form, mean_emissions
 from dialogue.tagging.network import Network
 from dialogue.tagging.tagger import Tagger, compiled, fit_tagger, learned_from
 from dialogue.tagging.tags import Label, first, inside, labels_of, pieces_of, tags_of
-from dialogue.tagging.training import Lesson, chosen, collate
+from dialogue.tagging.training import Lesson, chosen, collate, share_potentials
 from dialogue.training.trainer import layers_to_tune, to_tag
 from encoders.bert import BertEncoder
 from encoders.bert_runtime import OnnxLayers
 from encoders.fasttext import FastTextEncoder
+from encoders.gru_forward import UNKNOWN
 from encoders.tokenizer import tokenize
 from policies.types import Entity
 from tests.encoders.tiny import save_tiny
@@ -112,11 +113,22 @@ def test_what_is_right_is_surer_than_what_is_wrong(tagger, taught):
     assert not wrong or np.mean(wrong) < np.mean(right)
 
 
-def test_numpy_serves_what_torch_learned(tagger, taught):
+@pytest.fixture(scope="module")
+def paired(taught):
+    utterances, annotated, units, _ = taught
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dialogue.tagging.tagger.FEWEST_PAIRED", 100)
+        patch.setattr("dialogue.tagging.training.PAIRED_EPOCHS", 3)
+        return fit_tagger(utterances, annotated, units, [("day", r"\b\w+day\b")], seed=0)
+
+
+@pytest.mark.parametrize("which", ["tagger", "paired"])
+def test_numpy_serves_what_torch_learned(which, taught, request):
+    tagger = request.getfixturevalue(which)
     utterances, _, units, _ = taught
-    network = Network(
-        len(tagger.vocabulary.words), len(tagger.vocabulary.characters), 20, mark_count(tagger.patterns), 5
-    ).eval()
+    known = tagger.vocabulary
+    sizes = (len(known.words), len(known.characters), 20, mark_count(tagger.patterns), 5, len(known.pairs))
+    network = Network(*sizes).eval()
     network.load_state_dict({k: torch.from_numpy(v) for k, v in tagger.arrays.items() if k in network.state_dict()})
     rows = (0, 3, len(utterances) - 1)
     lessons, ours = [], []
@@ -133,7 +145,18 @@ def test_numpy_serves_what_torch_learned(tagger, taught):
         assert np.allclose(theirs[row, : len(emission)], emission, atol=0.2)  # of some nats
 
 
-def test_what_is_saved_finds_the_same(tagger, taught, tmp_path):
+def test_pairs_of_neighbours_are_read_where_there_are_many_examples(tagger, paired):
+    assert not tagger.vocabulary.pairs
+    assert {" to", "new york", "next week"} < paired.vocabulary.pairs.keys()
+    ids = paired.vocabulary.pair_ids(["new", "york", "zagreb"])
+    assert ids[0, 1] == ids[1, 0] == paired.vocabulary.pairs["new york"]
+    assert ids[1, 1] == ids[2, 0] == ids[2, 1] == UNKNOWN
+    assert paired.vocabulary.pair_ids([]).shape == (0, 2)
+
+
+@pytest.mark.parametrize("which", ["tagger", "paired"])
+def test_what_is_saved_finds_the_same(which, taught, tmp_path, request):
+    tagger = request.getfixturevalue(which)
     tagger.save(tmp_path)
     text = "i want to go to la paz tomorrow , leaving new york"
     assert found_in(text, Tagger.load(tmp_path), taught) == found_in(text, tagger, taught)
@@ -170,7 +193,7 @@ def test_the_tuned_layers_are_served_as_torch_reads_them_but_for_eight_bits(tuni
     units = encoders.see(utterances)
     vocabulary = tagger.vocabulary
     network = Network(
-        len(vocabulary.words), len(vocabulary.characters), 64, mark_count(()), 5, Fusion(tagger.layers.config)
+        len(vocabulary.words), len(vocabulary.characters), 64, mark_count(()), 5, layers=Fusion(tagger.layers.config)
     ).eval()
     network.load_state_dict(
         {k: torch.from_numpy(v) for k, v in tagger.arrays.items() if k in network.state_dict()}, strict=False
@@ -195,6 +218,44 @@ def test_the_tuned_layers_are_served_as_torch_reads_them_but_for_eight_bits(tuni
         theirs = network(collate(lessons, vocabulary)).numpy()
     for row, emission in enumerate(ours):
         assert np.allclose(theirs[row, : len(emission)], emission, atol=0.2)  # of some nats
+
+
+def test_beside_tuned_layers_a_second_network_has_its_say(tuning, monkeypatch, tmp_path):
+    _, top, encoders = tuning
+    monkeypatch.setattr("dialogue.tagging.tagger.FEWEST_PAIRED", 20)
+    pairs = list(travel(30, 0))
+    utterances, annotated = [tokenize(text) for text, _ in pairs], [entities for _, entities in pairs]
+    units, told_of = encoders.see(utterances), []
+    tagger = fit_tagger(
+        utterances, annotated, units, [], top, seed=0, progress=lambda done, due: told_of.append((done, due))
+    )
+    assert [done for done, _ in told_of] == sorted(done for done, _ in told_of)
+    assert told_of[-1] == (60, 60)  # thirty passes each
+    pieces = [pieces_of(utterance) for utterance in utterances[:2]]
+    inputs = (
+        np.concatenate([piece_vectors(units, i, some) for i, some in enumerate(pieces)]),
+        np.concatenate([marks(utterances[i].text, some, ()) for i, some in enumerate(pieces)]),
+    )
+    tuned = tagger.tune(units, [0, 1], pieces)
+    beside = {**tagger.arrays, **{n.removeprefix("beside."): a for n, a in tagger.arrays.items() if "beside." in n}}
+    other = {name: array for name, array in beside.items() if not name.startswith(("tuned.", "beside."))}
+    both = mean_emissions(tagger.vocabulary, tagger.arrays, pieces, *inputs, tuned)
+    one, two = (
+        emissions(tagger.vocabulary, tagger.arrays, pieces, *inputs, tuned),
+        emissions(tagger.vocabulary, other, pieces, *inputs),
+    )
+    assert np.abs(one - two).max() > 0.1
+    assert np.allclose(both, (one + two) / 2, atol=1e-5)
+    tagger.save(tmp_path)
+    assert Tagger.load(tmp_path).find(utterances, units) == tagger.find(utterances, units)
+
+
+def test_the_potentials_between_tags_are_the_mean_of_two_networks():
+    networks = [Network(3, 3, 4, 2, 5) for _ in range(2)]
+    for value, network in enumerate(networks, start=1):
+        torch.nn.init.constant_(network.transition, value)
+    share_potentials(networks)
+    assert (networks[0].transition == 1.5).all()
 
 
 @pytest.mark.parametrize("damage", ["{", '{"labels": [["city", "", ""]]}'])
