@@ -6,7 +6,7 @@ import os
 from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from dialogue.bot import REPEATED, TurnResult
 from dialogue.events import ActionExecuted
@@ -67,3 +67,8 @@ class Metrics:
         together = CollectorRegistry()
         MultiProcessCollector(together)  # type: ignore[no-untyped-call]
         return generate_latest(together)
+
+
+def forget(pid: int | None) -> None:
+    """Let the gauges of a process that ended go with it; what it counted stays counted."""
+    mark_process_dead(pid)  # type: ignore[no-untyped-call]

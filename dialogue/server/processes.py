@@ -24,14 +24,13 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import FrameType
 
-from sqlalchemy.engine import make_url
-
 from dialogue.config_file import load_config
 from dialogue.errors import StarfoldError
 from dialogue.sections import Serving
 from dialogue.server.answering import Answering
-from dialogue.server.metrics import FOLDER
+from dialogue.server.metrics import FOLDER, forget
 from dialogue.server.serve import Place, begin_log, serve
+from dialogue.store.database import in_memory
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +73,7 @@ def serve_together(project: Path, serving: Serving, names: Sequence[str] | None,
         StarfoldError: if the processes cannot share the conversations or the port.
         SystemExit: with the status of the first process, if that failed; it has said why.
     """
-    store = make_url(load_config(project).store_url)
-    if store.get_backend_name() == "sqlite" and store.database in (None, "", ":memory:"):
+    if in_memory(load_config(project).store_url):
         raise StarfoldError(
             "server.processes: conversations in memory are one process's; give `store` a file or a server"
         )
@@ -172,7 +170,7 @@ class Family:
     def _replace_dead(self) -> None:
         for child in [child for child in self._children if not child.process.is_alive()]:
             self._children.remove(child)
-            _forget(child.process)
+            forget(child.process.pid)
             if self._asked:
                 continue
             logger.warning("process %s ended with status %s", child.process.pid, child.process.exitcode)
@@ -213,10 +211,3 @@ def _end_with_parent() -> None:
     if (parent := multiprocessing.parent_process()) is not None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _forget(process: SpawnProcess) -> None:
-    """Let the gauges of a process go with it."""
-    from prometheus_client.multiprocess import mark_process_dead
-
-    mark_process_dead(process.pid)  # type: ignore[no-untyped-call]

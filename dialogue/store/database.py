@@ -172,12 +172,16 @@ def _checked(text: str) -> URL:
 
 def _file(url: URL) -> Path | None:
     """The file of an SQLite database; None for one in memory."""
-    if not url.database or url.database == ":memory:":
+    if url.database is None or _is_nowhere(url):
         return None
     path = Path(url.database).absolute()
     if not path.parent.is_dir():
         raise StoreError(f"store {url.render_as_string()}: the folder {path.parent} does not exist")
     return path
+
+
+def _is_nowhere(url: URL) -> bool:
+    return url.database in (None, "", ":memory:")
 
 
 def _engine(url: URL, file: Path | None, connections: int) -> sa.Engine:
@@ -235,3 +239,9 @@ def sentence(error: BaseException | None) -> str:
     """The first line of an error of the driver."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
+
+
+def in_memory(url: str) -> bool:
+    """Whether a database is one process's own, and gone with it."""
+    made = sa.make_url(url)
+    return made.get_backend_name() == "sqlite" and _is_nowhere(made)
