@@ -81,6 +81,7 @@ class OnnxRuntime:
         outputs = self._session.get_outputs()
         self.hidden: int = outputs[0].shape[-1]
         self.layers = len(outputs) - 3  # the first state, that of four layers, and `EXACT`
+        _demand(self._session, {"embeddings", "mask"}, {LAST_FOUR, hidden_name(self.layers)})
 
     def __call__(self, ids: NDArray[np.int64], mask: BoolArray, *, top: bool, below: Sequence[int]) -> Hidden:
         """Run a batch; see `Runtime`."""
@@ -113,6 +114,7 @@ class OnnxLayers:
 
     def __init__(self, model: bytes) -> None:
         self._model, self._session = model, _exact_session(model)
+        _demand(self._session, {"states", "mask"}, {HIDDEN})
 
     @classmethod
     def of(cls, top: TopLayers) -> Self:
@@ -138,6 +140,13 @@ class OnnxLayers:
     def load(cls, file: Path) -> Self:
         """Read what `save` wrote. Raises `ValueError` naming the file when it is missing or damaged."""
         return _read(file, cls)
+
+
+def _demand(session: InferenceSession, inputs: set[str], outputs: set[str]) -> None:
+    """Raises `ValueError` where a model is another than the one that is called with these inputs for these outputs."""
+    taken, given = {one.name for one in session.get_inputs()}, {one.name for one in session.get_outputs()}
+    if taken != inputs or not outputs <= given:
+        raise ValueError(f"it takes {sorted(taken)} and gives {sorted(given)}, expected {sorted(inputs)}")
 
 
 def _read(file: Path, opened: Callable[[bytes], Opened]) -> Opened:

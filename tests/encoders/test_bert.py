@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from encoders.bert import BertEncoder
+from encoders.bert_runtime import OnnxLayers
 from encoders.bert_source import ChecksumError, ModelNotFoundError, find
 from encoders.bert_weights import FAMILIES
 from encoders.testing import check_encoder
@@ -182,6 +183,12 @@ def test_damaged_files_are_named(file: str, damage: str, tiny: dict[str, Path], 
         target.write_bytes(whole[: len(whole) // 2] if damage == "truncated" else b"\x07garbage" * 9)
     with pytest.raises(ValueError, match=file):
         BertEncoder.load(tmp_path)
+
+
+def test_another_model_is_not_taken_for_layers(tiny: dict[str, Path], tmp_path: Path) -> None:
+    made(tiny["bert"]).save(tmp_path)
+    with pytest.raises(ValueError, match=r"model\.onnx .*it takes \['embeddings', 'mask'\]"):
+        OnnxLayers.load(tmp_path / "model.onnx")
 
 
 def test_a_saved_onnx_encoder_needs_neither_torch_nor_transformers_nor_the_model(
