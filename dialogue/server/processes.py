@@ -179,6 +179,8 @@ class Family:
             self._begin(child.socket)
 
     def _end(self) -> None:
+        for place in self._sockets:
+            place.close()  # nobody waits any more for a process that is to come
         for child in self._children:
             child.process.terminate()
         while self._children:

@@ -162,6 +162,8 @@ def test_a_signal_ends_them_all(which, tmp_path):
         _, log = server.process.communicate(timeout=PATIENCE)
         assert server.process.returncode in (-signal.SIGTERM, 130)
         assert not any(map(lives, pids))
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(server.base.removeprefix("http://").split(":"), PATIENCE)
         said = [json.loads(line)["message"] for line in log.decode().splitlines()]
         assert said.count("Application shutdown complete.") == 2
 
