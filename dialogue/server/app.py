@@ -24,7 +24,8 @@ from dialogue.server.answering import Answering, follow
 from dialogue.server.auth import Authority
 from dialogue.server.chores import remind, tidy
 from dialogue.server.courier import Courier, listen, register
-from dialogue.server.limits import Guard, Limiter
+from dialogue.server.guard import Guard
+from dialogue.server.limits import Limiter
 from dialogue.server.origins import Origins
 from dialogue.server.parts import Parts
 from dialogue.server.publisher import Publisher

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from dialogue.channels.base import RefusedError, SendError
 from dialogue.errors import ModelError, ProjectError, StarfoldError, StoreError, TrainingError
+from dialogue.server.limits import LimitedError
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,6 @@ def error_response(status: int, message: str, retry_after: int | None = None, **
 
 def told(error: Exception) -> tuple[int, str, int | None]:
     """Status, sentence and seconds until to try again, for what our own code raises. Nothing of the inside is told."""
-    from dialogue.server.limits import LimitedError
     from dialogue.server.service import BusyError, SlowTurnError
 
     if isinstance(error, LimitedError):

@@ -109,8 +109,8 @@ def serving(project):
         server.begun()
         yield server
     finally:
-        process.kill()
-        process.communicate()
+        process.terminate()
+        process.communicate(timeout=PATIENCE)
 
 
 def turns(server):
