@@ -78,7 +78,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=os.environ.get("STARFOLD_DATASETS"))
     parser.add_argument("--split", choices=["valid", "test"], default="test")
-    parser.add_argument("--size", type=int, default=9000, help="training examples, evenly from the file")
+    parser.add_argument("--size", type=int, default=16000, help="training examples, evenly from the file")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--layers", type=int, default=LAYERS)
