@@ -16,7 +16,7 @@ from dialogue.errors import ModelError
 from dialogue.events import UserUttered
 from dialogue.project import is_fresh, train
 from dialogue.store.sql import SqlTrackerStore
-from dialogue.training.folder import CURRENT, current_version
+from dialogue.training.folder import CURRENT, FORMAT, current_version
 from tests.dialogue.small import command, write_small
 
 PATIENCE = 100  # seconds; a loaded machine is slow
@@ -156,7 +156,7 @@ def damage_encoder(project):
 
 def of_tomorrow(project):
     manifest = current_version(model_of(project)) / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"format": 3', '"format": 99'))
+    manifest.write_text(manifest.read_text().replace(f'"format": {FORMAT}', '"format": 99'))
 
 
 def gone(project):

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from dialogue.errors import ModelError
-from dialogue.training.folder import CURRENT, MANIFEST, Manifest, current_version, read_manifest, write_version
+from dialogue.training.folder import CURRENT, FORMAT, MANIFEST, Manifest, current_version, read_manifest, write_version
 
 MANIFEST_OF = Manifest("print", {"name": "nova"})
 
@@ -141,7 +141,7 @@ def of_tomorrow(version):
         (unseal, r"is not a starfold model .*`starfold train` makes one"),
         (garble, r"is not a starfold model"),
         (empty, r"is not a starfold model"),
-        (of_tomorrow, r"has model format 99, this starfold reads 3; train again"),
+        (of_tomorrow, rf"has model format 99, this starfold reads {FORMAT}; train again"),
     ],
 )
 def test_damage_is_named_in_one_sentence(root, damage, said):
