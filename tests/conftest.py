@@ -6,12 +6,14 @@ What needs a server is skipped where there is none, but never in continuous inte
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-from tests.dialogue.stores import POSTGRES
+from tests.dialogue.stores import POSTGRES, scratch_schema
 from tests.server.event_brokers import URLS, answers
 
 
@@ -45,3 +47,13 @@ def postgres_answers() -> bool:
     except psycopg.OperationalError:
         return False
     return True
+
+
+@pytest.fixture(params=["file", pytest.param("postgres", marks=pytest.mark.server("postgres"))])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty store that several processes may open."""
+    if request.param == "file":
+        yield f"sqlite:///{tmp_path / 'bot.db'}"
+    else:
+        with scratch_schema() as made:
+            yield made

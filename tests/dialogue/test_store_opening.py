@@ -77,15 +77,6 @@ def test_a_database_that_is_not_on_the_server():
     assert 'database "no_such_database" does not exist' in refused(url)
 
 
-@pytest.fixture(params=["file", pytest.param("postgres", marks=pytest.mark.server("postgres"))])
-def url(request, tmp_path):
-    if request.param == "file":
-        yield f"sqlite:///{tmp_path / 'bot.db'}"
-    else:
-        with scratch_schema() as schema_url:
-            yield schema_url
-
-
 def change(url: str, *statements: str) -> None:
     engine = sa.create_engine(sa.make_url(url).set(drivername="sqlite" if "sqlite" in url else "postgresql+psycopg"))
     with engine.begin() as connection:

@@ -12,16 +12,6 @@ from dialogue.store.base import ConflictError
 from dialogue.store.sql import SqlTrackerStore
 from tests.dialogue.stores import finish, scratch_schema, start
 
-
-@pytest.fixture(params=["file", pytest.param("postgres", marks=pytest.mark.server("postgres"))])
-def url(request, tmp_path):
-    if request.param == "file":
-        yield f"sqlite:///{tmp_path / 'bot.db'}"
-    else:
-        with scratch_schema() as schema_url:
-            yield schema_url
-
-
 TALK = """
 import sys
 from dialogue.events import ActionExecuted, SlotSet, UserUttered

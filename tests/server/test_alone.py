@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 
-import pytest
-
 from dialogue.errors import StoreError
 from dialogue.server.alone import alone
 from dialogue.store.leases import Lease
 from dialogue.store.sql import SqlTrackerStore
-from tests.dialogue.stores import scratch_schema
 from tests.server.web import make_service
 
 
@@ -41,15 +38,6 @@ async def until(holds):
 async def ended(task):
     task.cancel()
     await asyncio.wait([task])
-
-
-@pytest.fixture(params=["file", pytest.param("postgres", marks=pytest.mark.server("postgres"))])
-def url(request, tmp_path):
-    if request.param == "file":
-        yield f"sqlite:///{tmp_path / 'bot.db'}"
-    else:
-        with scratch_schema() as made:
-            yield made
 
 
 def test_another_goes_on_at_once_when_one_ends_and_after_the_lease_when_it_died(url):
