@@ -59,10 +59,10 @@ class SocketChannel:
         self._parts = parts
         self._options = options
         self._space = f"/{(options.namespace or '').lstrip('/')}"
-        manager = None if parts.serving.redis is None else socketio.AsyncRedisManager(parts.serving.redis)
+        self._others = None if parts.serving.redis is None else _Others(parts.serving.redis)
         self._server = socketio.AsyncServer(
             async_mode="asgi",
-            client_manager=manager,
+            client_manager=self._others,
             transports=["websocket"] if several else None,  # polls of one client would come to different processes
             cors_allowed_origins=_permits(parts.origins),
             max_http_buffer_size=parts.serving.body_kb * 1024,
@@ -86,6 +86,8 @@ class SocketChannel:
     async def close(self) -> None:
         """End all connections."""
         await self._server.shutdown()
+        if self._others is not None:
+            await self._others.close()
 
     async def _connect(self, sid: str, environ: Mapping[str, Any], auth: Any = None) -> None:
         if self._options.jwt_key is None:
@@ -155,6 +157,29 @@ class SocketChannel:
                 raise ValueError(f"{key}: expected a string of at most 255 characters")
         metadata = own_metadata(_metadata(data.get(self._options.metadata_key)))
         return Message(data["message"], sender, self.name, id=number, metadata=metadata)
+
+
+class _Others(socketio.AsyncRedisManager):  # type: ignore[misc]  # the library is untyped
+    """The sockets of other processes, reached by Redis.
+
+    The library makes a client anew whenever Redis was away and closes none. One client is enough: it connects by
+    itself to a Redis that came back, and subscribes again.
+    """
+
+    thread: asyncio.Task[None] | None = None
+
+    def _redis_connect(self) -> None:
+        if self.redis is None:
+            super()._redis_connect()
+        self.connected = True
+
+    async def close(self) -> None:
+        if self.thread is not None:
+            self.thread.cancel()
+            await asyncio.wait([self.thread])
+        if self.redis is not None:
+            await self.pubsub.aclose()
+            await self.redis.aclose()
 
 
 def payloads(reply: Reply) -> Iterator[Any]:

@@ -60,7 +60,8 @@ def test_socket_io_goes_on_without_it():
         heard = asyncio.Queue()
         client.on("bot_uttered", heard.put)
         await client.connect(url)
-        await client.emit("session_request", {"session_id": "ann"})
+        for _ in range(8):  # at once, so that several connections are open when it ends
+            await client.emit("session_request", {"session_id": "ann"})
         said = []
         for text in ("greet", "bye"):
             await client.emit("user_uttered", {"message": text, "session_id": "ann"})
@@ -76,6 +77,44 @@ def test_socket_io_goes_on_without_it():
         running.enter_context(redis_at(port))
         url = stack.enter_context(listening(rasa=options, serving={"redis": f"redis://127.0.0.1:{port}"}))
         assert asyncio.run(talk(url, running.close)) == ["Hello!", "Bye."]
+
+
+def test_sockets_of_another_server_are_reached_again_when_it_is_back():
+    async def hears(speaker, heard):
+        await speaker.emit("user_uttered", {"message": "greet", "session_id": "ann"})
+        try:
+            return (await asyncio.wait_for(heard.get(), 0.3))["text"] == "Hello!"
+        except asyncio.TimeoutError:
+            return False
+
+    async def talk(urls, changes):
+        listener, speaker = (socketio.AsyncClient(reconnection=False) for _ in urls)
+        heard = asyncio.Queue()
+        listener.on("bot_uttered", heard.put)
+        for client, url in zip((listener, speaker), urls, strict=True):
+            await client.connect(url)
+        await listener.emit("session_request", {"session_id": "ann"})
+        for change, reached in changes:
+            await asyncio.to_thread(change)
+            until = time.monotonic() + 20
+            while await hears(speaker, heard) != reached:
+                assert time.monotonic() < until
+                await asyncio.sleep(0.1)
+        for client in (listener, speaker):
+            await client.disconnect()
+
+    port = free_port()
+    options = RasaOptions(socketio=SocketIO(session_persistence=True))
+    serving = {"redis": f"redis://127.0.0.1:{port}", "rates": FREE}
+    with ExitStack() as stack:
+        running = stack.enter_context(ExitStack())
+
+        def begin():
+            running.enter_context(redis_at(port))
+
+        begin()
+        urls = [stack.enter_context(listening(rasa=options, serving=serving)) for _ in range(2)]
+        asyncio.run(talk(urls, [(lambda: None, True), (running.close, False), (begin, True)]))
 
 
 def answers(client, conversation, times):
