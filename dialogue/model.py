@@ -19,10 +19,10 @@ from dialogue.errors import suggestion
 from dialogue.fusion.member import Member, average
 from dialogue.fusion.units import Units
 from dialogue.posterior.base import Predictive
-from dialogue.posterior.head import bounds
 from dialogue.posterior.kernel import FloatArray, View, by_column
 from dialogue.posterior.mixture import AnyHead, load_head
-from dialogue.tagging.tagger import Tagger
+from dialogue.posterior.predictive import bounds
+from dialogue.tagging.tagger import Reading, Tagger
 from encoders.cache import FeatureCache
 from encoders.features import Utterance
 from encoders.tokenizer import tokenize
@@ -109,15 +109,19 @@ class Model:
         units = self.encoders.see(utterances, None, clock)
         views = self.views_of(utterances, units, clock)
         start = time.perf_counter()
-        entities = self.find_entities(utterances, units)
+        readings = self.read(utterances, units)
+        lean = self.lean(readings)
         clock["entities"] = (time.perf_counter() - start) * 1000
         start = time.perf_counter()
         parts = self.head.by_view(views, self._taught)
         beliefs = []
         for first in range(0, len(texts), TOGETHER):
-            some = {name: rows[first : first + TOGETHER] for name, rows in parts.items()}
-            predictive = self.head.predict_rows(np.sum(list(some.values()), axis=0), bounded=False)
-            beliefs += self.believe(predictive, some, entities[first : first + TOGETHER])
+            some = slice(first, first + TOGETHER)
+            rows = {name: found[some] for name, found in parts.items()}
+            predictive = self.head.predict_rows(
+                np.sum(list(rows.values()), axis=0), bounded=False, lean=None if lean is None else lean[some]
+            )
+            beliefs += self.believe(predictive, rows, utterances[some], readings[some])
         clock["posterior"] = (time.perf_counter() - start) * 1000
         self._last.timings = clock
         return beliefs
@@ -127,8 +131,10 @@ class Model:
 
         Features of pretrained encoders are taken from the folder `cache` if there is one.
         """
-        views = self.views([tokenize(text, self.language) for text in texts], cache=cache)
-        return self.head.predict(views, keep_draws=False)
+        utterances = [tokenize(text, self.language) for text in texts]
+        units = self.encoders.see(utterances, self._store(cache))
+        lean = self.lean(self.read(utterances, units))
+        return self.head.predict(self.views_of(utterances, units), keep_draws=False, lean=lean)
 
     def select(self, context: str, candidates: Sequence[str]) -> tuple[Candidate, ...]:
         """Rank free answers to a context by the dual encoder, most probable first.
@@ -168,8 +174,11 @@ class Model:
         self, utterances: Sequence[Utterance], clock: dict[str, float] | None = None, cache: Path | None = None
     ) -> dict[str, View]:
         """Every view of N texts: the encoders' sentences, the averaged members'."""
-        store = FeatureCache(cache / "features.db") if cache is not None else None
-        return self.views_of(utterances, self.encoders.see(utterances, store, clock), clock)
+        return self.views_of(utterances, self.encoders.see(utterances, self._store(cache), clock), clock)
+
+    @staticmethod
+    def _store(cache: Path | None) -> FeatureCache | None:
+        return FeatureCache(cache / "features.db") if cache is not None else None
 
     def views_of(
         self, utterances: Sequence[Utterance], units: Units, clock: dict[str, float] | None = None
@@ -181,15 +190,32 @@ class Model:
             clock["fusion"] = (time.perf_counter() - start) * 1000
         return views
 
-    def find_entities(self, utterances: Sequence[Utterance], units: Units) -> list[tuple[Entity, ...]]:
-        """The entities of each text of the units: those that were learned, and what patterns and tables find."""
-        learned = self.tagger.find(utterances, units) if self.tagger is not None else [()] * len(utterances)
-        return [find_entities(one, self.entities, some) for one, some in zip(utterances, learned, strict=True)]
+    def read(self, utterances: Sequence[Utterance], units: Units) -> list[Reading]:
+        """What the tagger makes of each text of the units; nothing without one."""
+        return self.tagger.read(utterances, units) if self.tagger is not None else []
+
+    def lean(self, readings: Sequence[Reading]) -> FloatArray | None:
+        """[B, K] nats that the entities of B texts add to each class; None without a tagger."""
+        if self.tagger is None or not readings:
+            return None
+        intents = np.stack([self.tagger.lean(reading) for reading in readings])
+        known = {name: number for number, name in enumerate(self.tagger.taught.intents)}
+        columns = [known.get(name.partition("/")[0], -1) for name in self.meaning.classes]
+        return np.pad(intents, ((0, 0), (0, 1)))[:, columns]  # of an intent without examples nothing is said
+
+    def find_entities(self, utterance: Utterance, reading: Reading | None, intent: str) -> tuple[Entity, ...]:
+        """The entities of a text of that intent: those that were learned, and what patterns and tables find."""
+        learned = self.tagger.entities(reading, intent) if self.tagger is not None and reading is not None else ()
+        return find_entities(utterance, self.entities, learned)
 
     def believe(
-        self, predictive: Predictive, parts: Mapping[str, FloatArray], entities: Sequence[tuple[Entity, ...]]
+        self,
+        predictive: Predictive,
+        parts: Mapping[str, FloatArray],
+        utterances: Sequence[Utterance],
+        readings: Sequence[Reading],
     ) -> list[Belief]:
-        """The beliefs of B texts: their posterior predictive, their kernel rows [B, N] by view, their entities."""
+        """The beliefs of B texts: their posterior predictive, kernel rows [B, N] by view, and readings, if any."""
         draws = predictive.draws  # [S, B, K]
         whole, *several = self.candidates(
             [list(self._groups), *([self.meaning.classes[n] for n in numbers] for numbers in self._answers.values())],
@@ -204,7 +230,7 @@ class Model:
                 entropy=float(predictive.entropy[b]),
                 mutual_information=float(predictive.mutual_information[b]),
                 responses={name: found[b] for name, found in responses.items()},
-                entities=entities[b],
+                entities=self.find_entities(utterances[b], readings[b] if readings else None, intents[0].name),
                 contributions=self.head.contributions({n: k[b : b + 1] for n, k in parts.items()}, int(top[b])),
             )
             for b, intents in enumerate(whole)

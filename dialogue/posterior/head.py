@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 from typing_extensions import Self
 
 from dialogue.posterior.arrays import load_arrays, load_views, save_arrays, save_views
-from dialogue.posterior.base import BLOCK, Posterior, Predictive, Teachable
+from dialogue.posterior.base import Posterior, Predictive, Teachable
 from dialogue.posterior.conjugate import ConjugatePosterior, calibrate
 from dialogue.posterior.family import Choice, build, posterior_class
 from dialogue.posterior.intent_prior import IntentPrior
-from dialogue.posterior.kernel import FloatArray, IntArray, MultiViewKernel, ViewKernel, Views, count, join, take
+from dialogue.posterior.kernel import FloatArray, IntArray, MultiViewKernel, ViewKernel, Views, join
 from dialogue.posterior.link import Link
+from dialogue.posterior.predictive import in_blocks, predictive
 from dialogue.posterior.process import Fit, Process, fit_process
 from dialogue.posterior.unknown import Unknown, fit_unknown
 
-TINY = 1e-12
-REFIT = np.sqrt(2)
 PROCESS_ARRAYS = ("labels", "noise", "alpha", "reduce", "inducing")
 
 
@@ -84,18 +82,21 @@ class Head:
         """Each view's part of the kernel rows [B, N] of B texts; `taught` are the head's own views."""
         return self.process.kernel.by_view(views, taught)
 
-    def predict(self, views: Views, *, keep_draws: bool = True) -> Predictive:
+    def predict(self, views: Views, *, keep_draws: bool = True, lean: FloatArray | None = None) -> Predictive:
         """The posterior predictive of B texts from their views; without its draws on request, which are large."""
-        return in_blocks(views, lambda block: self.predict_rows(self.process.rows(block)), keep_draws)
+        return in_blocks(
+            views, lambda block, some: self.predict_rows(self.process.rows(block), lean=some), keep_draws, lean
+        )
 
-    def predict_rows(self, rows: FloatArray, *, bounded: bool = True) -> Predictive:
+    def predict_rows(self, rows: FloatArray, *, bounded: bool = True, lean: FloatArray | None = None) -> Predictive:
         """The posterior predictive of B texts from their kernel rows [B, N].
 
         Args:
             rows: covariances with the training texts.
             bounded: whether its bounds are wanted; without them both are the mean.
+            lean: [B, K] nats that other evidence of the same texts adds to each intent, given that it is one.
         """
-        return predictive(*self.draw(rows), self.config.interval if bounded else None)
+        return predictive(*self.draw(rows), self.config.interval if bounded else None, lean)
 
     def draw(self, rows: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Draws of the intents' probabilities [S, B, K], given that it is one, and of the unknown's [S, B]."""
@@ -255,72 +256,3 @@ def left_out_scores(fit: Fit, unknown: Unknown, prior: float, link: Link) -> Lef
         right=fit.example_out.mean.argmax(axis=1) == labels,
         unknown=np.zeros(len(labels), np.float32) if alone else top(fit.intent_out.mean, fit.intent_out.nearest),
     )
-
-
-def in_blocks(views: Views, predict: Callable[[Views], Predictive], keep_draws: bool) -> Predictive:
-    """The posterior predictive of B texts, some at a time."""
-    blocks = (take(views, slice(i, i + BLOCK)) for i in range(0, max(count(views), 1), BLOCK))
-    parts = [part if keep_draws else replace(part, draws=part.draws[:0]) for part in map(predict, blocks)]
-    joined = {
-        name: np.concatenate([getattr(part, name) for part in parts], axis=1 if name == "draws" else 0)
-        for name in Predictive.__slots__
-    }
-    return Predictive(**joined)
-
-
-def predictive(known: FloatArray, unknown: FloatArray, interval: float | None) -> Predictive:
-    """Mean, interval, entropy and mutual information.
-
-    Args:
-        known: draws [S, B, K] of the intents' probabilities given that it is one of them.
-        unknown: draws [S, B] of the probability that it is none.
-        interval: probability that the credible interval covers; None where nobody asks for one.
-    """
-    draws = (1 - unknown[:, :, None]) * known
-    mean, none = draws.mean(axis=0), unknown.mean(axis=0)
-    lower, upper = (mean, mean) if interval is None else bounds(draws, interval)
-    whole = entropy(mean) + entropy(none[:, None])
-    each = (entropy(draws) + entropy(unknown[:, :, None])).mean(axis=0)
-    return Predictive(
-        mean=mean,
-        lower=lower,
-        upper=upper,
-        known=known.mean(axis=0),
-        draws=draws,
-        unknown=none,
-        entropy=np.maximum(whole, 0),
-        mutual_information=np.maximum(whole - each, 0),
-    )
-
-
-def bounds(draws: FloatArray, interval: float) -> tuple[FloatArray, FloatArray]:
-    """The credible interval around the mean of draws [S, ...] of a probability.
-
-    It is as wide, in log odds, as the central interval of the draws, times the root of two: it promises to hold what a
-    bot trained on as many other examples would say, and that one strays as far as this one has. The mean lies in it.
-    """
-    if len(draws) == 1:
-        return draws[0], draws[0]
-    mean, ordered = draws.mean(axis=0), np.sort(draws, axis=0)
-    low, half, high = (quantile(ordered, share) for share in ((1 - interval) / 2, 0.5, (1 + interval) / 2))
-    odds, middle, centre = (log_odds(x) for x in (np.stack([low, high]), half, mean))
-    lower, upper = expit(centre + REFIT * (odds - middle)).astype(np.float32)
-    return np.minimum(lower, mean), np.maximum(upper, mean)
-
-
-def log_odds(p: FloatArray) -> FloatArray:
-    """Of probabilities, as far as double precision tells them from 0 and 1."""
-    return logit(np.clip(p.astype(np.float64), TINY, 1 - TINY))  # type: ignore[no-any-return]
-
-
-def quantile(ordered: FloatArray, share: float) -> FloatArray:
-    """The value below which that share of the first axis of sorted values [S, ...] lies, between two of them linear."""
-    place = share * (len(ordered) - 1)
-    below = int(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + np.float32(place - below) * (ordered[above] - ordered[below])  # type: ignore[no-any-return]
-
-
-def entropy(p: FloatArray) -> FloatArray:
-    """-sum p log p over the last axis, nats; the probabilities need not sum to 1."""
-    return -np.einsum("...k,...k->...", p, np.log(p + TINY))  # type: ignore[no-any-return]

@@ -19,17 +19,10 @@ import numpy as np
 from dialogue.posterior.arrays import load_arrays, save_arrays
 from dialogue.posterior.base import Predictive
 from dialogue.posterior.conjugate import ConjugatePosterior
-from dialogue.posterior.head import (
-    Head,
-    HeadConfig,
-    LeftOutScores,
-    assemble,
-    fit_kernel,
-    in_blocks,
-    predictive,
-)
+from dialogue.posterior.head import Head, HeadConfig, LeftOutScores, assemble, fit_kernel
 from dialogue.posterior.intent_prior import IntentPrior
 from dialogue.posterior.kernel import FloatArray, IntArray, View, ViewKernel, Views
+from dialogue.posterior.predictive import in_blocks, predictive
 from dialogue.posterior.process import Fit, LeftOut, Process
 
 FILE, SCORES = "mixture.json", "left_out.safetensors"
@@ -105,20 +98,20 @@ class Mixture:
         nothing = np.zeros_like(next(iter(each[0].values())))
         return {name: np.stack([one.get(name, nothing) for one in each], axis=1) for name in names}
 
-    def predict(self, views: Views, *, keep_draws: bool = True) -> Predictive:
+    def predict(self, views: Views, *, keep_draws: bool = True, lean: FloatArray | None = None) -> Predictive:
         """The posterior predictive of B texts from their views; without its draws on request, which are large."""
         taught = self.views
 
-        def block(some: Views) -> Predictive:
-            return self.predict_rows(np.sum(list(self.by_view(some, taught).values()), axis=0))
+        def block(some: Views, leaning: FloatArray | None) -> Predictive:
+            return self.predict_rows(np.sum(list(self.by_view(some, taught).values()), axis=0), lean=leaning)
 
-        return in_blocks(views, block, keep_draws)
+        return in_blocks(views, block, keep_draws, lean)
 
-    def predict_rows(self, rows: FloatArray, *, bounded: bool = True) -> Predictive:
+    def predict_rows(self, rows: FloatArray, *, bounded: bool = True, lean: FloatArray | None = None) -> Predictive:
         """The posterior predictive of B texts from their kernel rows [B, T, N]; see `Head.predict_rows`."""
         drawn = [head.draw(rows[:, t]) for t, head in enumerate(self.heads.values())]
         known, unknown = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
-        return predictive(known, unknown, self.config.interval if bounded else None)
+        return predictive(known, unknown, self.config.interval if bounded else None, lean)
 
     def contributions(self, parts: Mapping[str, FloatArray], intent: int) -> dict[str, float]:
         """How much each view speaks for `intent` in one text, the mean over the heads; `parts` are [1, T, N]."""

@@ -75,9 +75,21 @@ def backward(chain: Chain, emission: Potentials) -> Potentials:
     return beta
 
 
+def totals(chain: Chain, emission: Potentials, costs: Potentials) -> Potentials:
+    """[I] log sums over all tags of one text: one for each row of `costs` [I, L], which a span of a label adds."""
+    begin = np.zeros((len(costs), emission.shape[1]))
+    begin[:, 1::2] = costs  # the tags of first pieces
+    follow = np.exp(chain.transition)  # [T, T]
+    score = chain.start + begin + emission[0]  # [I, T]
+    for one in emission[1:]:
+        score = log_product(score, follow) + begin + one
+    found: Potentials = np.logaddexp.reduce(score + chain.end, axis=1)
+    return found
+
+
 def log_product(log_row: Potentials, matrix: Potentials) -> Potentials:
-    """log(exp(row) @ matrix), [T], in the scale of the largest: a product is far cheaper than a sum over [T, T]."""
-    top = log_row.max()
+    """log(exp(row) @ matrix), [..., T], in the scale of the largest: far cheaper than a sum over [T, T]."""
+    top = log_row.max(axis=-1, keepdims=True)
     with np.errstate(divide="ignore"):  # log 0 = -inf is what a forbidden tag has
         found: Potentials = np.log(np.exp(log_row - top) @ matrix) + top
     return found

@@ -15,7 +15,8 @@ from dialogue.fusion.member import load_fusion, save_fusion
 from dialogue.fusion.units import Units, pad
 from dialogue.posterior.arrays import load_arrays, save_arrays
 from dialogue.posterior.kernel import FloatArray
-from dialogue.tagging.crf import Chain, spans
+from dialogue.tagging.agreement import Taught, taught
+from dialogue.tagging.crf import Chain, Potentials, spans
 from dialogue.tagging.features import Patterns, alone, dense_words, marks, piece_vectors, shares
 from dialogue.tagging.forward import CONSTANTS, LEARNED, SHARED, TUNED, Spellings, form, mean_emissions
 from dialogue.tagging.tags import Label, Piece, Span, labels_of, pieces_of, tag_count, tags_of
@@ -23,10 +24,24 @@ from encoders.bert_weights import TopLayers
 from encoders.features import Utterance
 from policies.types import Entity
 
-FILE, ARRAYS = "tagger.json", "tagger.safetensors"
+FILE, ARRAYS, COSTS = "tagger.json", "tagger.safetensors", "costs"
 EXTRACTOR = "tagger"
 FEWEST_PAIRED = 2000  # texts with an entity, from which on pairs of neighbours are read, too
+TOGETHER = 64  # texts read at once
 PLAIN = 6  # texts without an entity that are learned from, for each with one
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the tagger makes of one text before its intent is known: potentials of tags for its n pieces.
+
+    `emission` is [n, T]; all potentials are calibrated, in nats.
+    """
+
+    text: str
+    pieces: Sequence[Piece]
+    emission: Potentials
+    chain: Chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +54,7 @@ class Tagger:
         patterns: regular expressions of the bot that are features.
         vocabulary: pieces, characters and pairs of pieces it knows.
         arrays: see `dialogue.tagging.forward`.
+        taught: which labels are those of which intent.
         layers: its own tuned copy of layers of the pretrained encoder, where it had enough to learn from.
     """
 
@@ -47,32 +63,46 @@ class Tagger:
     patterns: tuple[tuple[str, str], ...]
     vocabulary: Spellings
     arrays: Mapping[str, FloatArray]
+    taught: Taught
     layers: Fused | None = None
 
-    def find(self, utterances: Sequence[Utterance], units: Units) -> list[tuple[Entity, ...]]:
-        """The entities of each text of the units, in order. Confidences are posterior probabilities."""
-        pieces = [pieces_of(utterance) for utterance in utterances]
-        rows = [number for number, some in enumerate(pieces) if some]
-        found: list[tuple[Entity, ...]] = [()] * len(pieces)
-        if not rows:
-            return found
-        units = replace(units, seen={name: units.seen[name] for name in self.encoders})  # in this order
-        patterns = compiled(self.patterns)
-        dense = [piece_vectors(units, number, pieces[number]) for number in rows]
-        seen = [marks(utterances[number].text, pieces[number], patterns) for number in rows]
-        texts = [pieces[number] for number in rows]
-        tuned = None if self.layers is None else self.tune(units, rows, texts)
-        inputs = np.concatenate(dense), np.concatenate(seen), tuned
-        emission = mean_emissions(self.vocabulary, self.arrays, texts, *inputs)
+    def read(self, utterances: Sequence[Utterance], units: Units) -> list[Reading]:
+        """What the tagger makes of each text of the units."""
         temperature = float(self.arrays["temperature"][0])
         chain = Chain.constrained(*(self.arrays[name] / temperature for name in SHARED))
-        ends = np.cumsum([len(some) for some in texts])[:-1]
-        for number, one in zip(rows, np.split(emission.astype(np.float64) / temperature, ends), strict=True):
-            found[number] = tuple(
-                self._entity(utterances[number].text, pieces[number], span, probability)
-                for span, probability in spans(chain, one)
-            )
-        return found
+        pieces = [pieces_of(utterance) for utterance in utterances]
+        filled = [number for number, some in enumerate(pieces) if some]
+        emissions = [np.zeros((0, tag_count(self.labels)))] * len(pieces)
+        for start in range(0, len(filled), TOGETHER):
+            rows = filled[start : start + TOGETHER]
+            ends = np.cumsum([len(pieces[number]) for number in rows])[:-1]
+            found = self._emissions(utterances, units, rows, [pieces[number] for number in rows]) / temperature
+            for number, one in zip(rows, np.split(found, ends), strict=True):
+                emissions[number] = one
+        texts = [utterance.text for utterance in utterances]
+        return [Reading(*one, chain) for one in zip(texts, pieces, emissions, strict=True)]
+
+    def lean(self, reading: Reading) -> FloatArray:
+        """[I] nats that the entities of a text add to each of the intents of `taught`."""
+        return self.taught.lean(reading.chain, reading.emission)
+
+    def entities(self, reading: Reading, intent: str | None = None) -> tuple[Entity, ...]:
+        """The entities of a text of that intent, in order. Confidences are posterior probabilities."""
+        emission = reading.emission.copy()
+        emission[:, 1::2] += self.taught.of(intent)  # at the tags of first pieces
+        return tuple(self._entity(reading, span, probability) for span, probability in spans(reading.chain, emission))
+
+    def _emissions(
+        self, utterances: Sequence[Utterance], units: Units, rows: Sequence[int], texts: Sequence[Sequence[Piece]]
+    ) -> Potentials:
+        """[n, T] of the n pieces of the texts `rows`, in double precision."""
+        units = replace(units, seen={name: units.seen[name] for name in self.encoders})  # in this order
+        patterns = compiled(self.patterns)
+        dense = [piece_vectors(units, number, some) for number, some in zip(rows, texts, strict=True)]
+        seen = [marks(utterances[number].text, some, patterns) for number, some in zip(rows, texts, strict=True)]
+        tuned = None if self.layers is None else self.tune(units, rows, texts)
+        inputs = np.concatenate(dense), np.concatenate(seen), tuned
+        return mean_emissions(self.vocabulary, self.arrays, texts, *inputs).astype(np.float64)
 
     def tune(self, units: Units, rows: Sequence[int], texts: Sequence[Sequence[Piece]]) -> FloatArray | None:
         """[n, H]: what the tuned layers make of each of the n pieces of the texts `rows`."""
@@ -86,11 +116,11 @@ class Tagger:
             [shares(some, here) @ state[: len(here)] for some, here, state in zip(texts, offsets, states, strict=True)]
         )
 
-    def _entity(self, text: str, pieces: Sequence[Piece], span: Span, probability: float) -> Entity:
+    def _entity(self, reading: Reading, span: Span, probability: float) -> Entity:
         label = self.labels[span.label]
-        start, end = pieces[span.first].start, pieces[span.last - 1].end
+        start, end = reading.pieces[span.first].start, reading.pieces[span.last - 1].end
         role, group = label.role or None, label.group or None
-        return Entity(label.entity, start, end, text[start:end], EXTRACTOR, probability, role, group)
+        return Entity(label.entity, start, end, reading.text[start:end], EXTRACTOR, probability, role, group)
 
     def save(self, folder: Path) -> None:
         """Write tagger.json, tagger.safetensors and the tuned layers, if there are some, into an existing folder."""
@@ -101,9 +131,10 @@ class Tagger:
             "words": list(self.vocabulary.words),
             "characters": list(self.vocabulary.characters),
             "pairs": list(self.vocabulary.pairs),
+            "intents": list(self.taught.intents),
         }
         (folder / FILE).write_text(json.dumps(settings, ensure_ascii=False), "utf-8")
-        save_arrays(folder / ARRAYS, self.arrays)
+        save_arrays(folder / ARRAYS, {**self.arrays, COSTS: self.taught.costs})
         if self.layers is not None:
             save_fusion(folder, self.layers)
 
@@ -117,14 +148,17 @@ class Tagger:
             patterns = tuple((str(name), str(pattern)) for name, pattern in settings["patterns"])
             known = ({str(x): i for i, x in enumerate(settings[k], 2)} for k in ("words", "characters", "pairs"))
             vocabulary = Spellings(*known)
-            encoders = tuple(map(str, settings["encoders"]))
+            encoders, intents = (tuple(map(str, settings[k])) for k in ("encoders", "intents"))
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{file} is missing or damaged: {error}") from error
-        arrays = load_arrays(folder / ARRAYS, (*LEARNED, *CONSTANTS))
+        arrays = load_arrays(folder / ARRAYS, (*LEARNED, *CONSTANTS, COSTS))
+        said = Taught(intents, arrays.pop(COSTS))
         if len(arrays["start"]) != tag_count(labels):
             raise ValueError(f"{file} and {ARRAYS} do not fit: {len(labels)} labels, {len(arrays['start'])} tags")
+        if said.costs.shape != (len(intents), len(labels)):
+            raise ValueError(f"{file} and {ARRAYS} do not fit: {len(intents)} intents, costs {said.costs.shape}")
         layers = load_fusion(folder) if TUNED[0] in arrays else None
-        return cls(labels, encoders, patterns, vocabulary, arrays, layers)
+        return cls(labels, encoders, patterns, vocabulary, arrays, said, layers)
 
 
 def fit_tagger(
@@ -134,6 +168,7 @@ def fit_tagger(
     patterns: Sequence[tuple[str, str]],
     top: TopLayers | None = None,
     *,
+    intents: Sequence[str | None] = (),
     seed: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tagger | None:
@@ -145,6 +180,7 @@ def fit_tagger(
         units: what the encoders see in them.
         patterns: names and regular expressions that may help.
         top: layers of the pretrained encoder that go on from the early states, to be copied and tuned.
+        intents: of each text, where they are known; None for what is no example of one.
         seed: of everything random.
         progress: is told passes done and due.
     """
@@ -175,7 +211,8 @@ def fit_tagger(
     vocabulary = vocabulary_of(lessons, paired=sum(map(bool, annotated)) >= FEWEST_PAIRED)
     arrays, layers = train_network(lessons, vocabulary, tag_count(labels), top, seed, progress)
     arrays.update({"mean": mean.astype(np.float32), "scale": scale.astype(np.float32)})
-    return Tagger(labels, tuple(dense_words(units)), tuple(patterns), vocabulary, arrays, layers)
+    said = taught(labels, annotated, intents or [None] * len(annotated))
+    return Tagger(labels, tuple(dense_words(units)), tuple(patterns), vocabulary, arrays, said, layers)
 
 
 def learned_from(utterances: Sequence[Utterance], annotated: Sequence[Sequence[Entity]], seed: int) -> list[int]:

@@ -97,14 +97,14 @@ def may_begin(tags: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
 
 def labels_of(annotated: Iterable[Sequence[Entity]]) -> tuple[Label, ...]:
     """Every label that occurs, in alphabetical order."""
-    return tuple(sorted({_label(entity) for entities in annotated for entity in entities}))
+    return tuple(sorted({label_of(entity) for entities in annotated for entity in entities}))
 
 
 def tags_of(pieces: Sequence[Piece], entities: Sequence[Entity], labels: Sequence[Label]) -> IntArray:
     """The tags [n] of annotated pieces. A piece belongs to an annotation that covers the greater part of it."""
     tags = np.zeros(len(pieces), np.int64)
     for entity in entities:
-        label = labels.index(_label(entity))
+        label = labels.index(label_of(entity))
         covered = [i for i, piece in enumerate(pieces) if _overlap(piece, entity) * 2 > piece.end - piece.start]
         if covered and not tags[covered].any():
             tags[covered] = inside(label)
@@ -123,7 +123,8 @@ def spans_of(tags: Sequence[int]) -> list[Span]:
     return spans
 
 
-def _label(entity: Entity) -> Label:
+def label_of(entity: Entity) -> Label:
+    """What the tagger is to call an annotated entity."""
     return Label(entity.entity, entity.role or "", entity.group or "")
 
 

@@ -29,6 +29,12 @@ class Corpus:
     annotated: tuple[tuple[Entity, ...], ...] = ()
     patterns: tuple[tuple[str, str], ...] = ()
 
+    def taught_intents(self) -> list[str | None]:
+        """The intent each text is an example of; None for a hint."""
+        hints = self.hints or (False,) * len(self.texts)
+        pairs = zip(self.classes, hints, strict=True)
+        return [None if hint else name.partition("/")[0] for name, hint in pairs]
+
 
 def build_corpus(data: TrainingData) -> Corpus:
     """What the bot's own data teach: every example once, and what each intent is called or described as."""

@@ -22,7 +22,6 @@ from dialogue.training.memory import keep_freed_memory, peak_mb
 from dialogue.training.tables import read_examples
 from dialogue.training.trainer import train_model
 from dialogue.training.types import Example
-from encoders.tokenizer import tokenize
 from policies.types import Entity
 
 TIMED_MESSAGES = 200
@@ -208,10 +207,7 @@ def slots(model: Model, scored: Scored, tested: Sequence[Example]) -> dict[str, 
     """
     if model.tagger is None or not any(example.entities for example in tested):
         return {"slot_f1": None, "slot_ece": None, "sentence_accuracy": None}
-    utterances = [tokenize(example.text, model.language) for example in tested]
-    units = model.encoders.see(utterances)
-    alone = (units.pick(np.array([i])) for i in range(len(utterances)))
-    found = [model.find_entities([one], seen)[0] for one, seen in zip(utterances, alone, strict=True)]
+    found = [model.parse(example.text).entities for example in tested]
     guessed = [spans_of(entities) for entities in found]
     truth = [spans_of(example.entities) for example in tested]
     same = np.array([ours == theirs for ours, theirs in zip(guessed, truth, strict=True)])

@@ -161,6 +161,7 @@ def learn_entities(
         units,
         corpus.patterns,
         layers_to_tune(encoders) if taught >= FEWEST_TUNED else None,
+        intents=corpus.taught_intents(),
         seed=config.seed,
         progress=lambda done, total: progress("entities", done, total),
     )

@@ -14,9 +14,10 @@ import pytest
 from dialogue import events as ev
 from dialogue.config_file import load_config
 from dialogue.errors import ProjectError
-from dialogue.posterior.head import Head, bounds
+from dialogue.posterior.head import Head
 from dialogue.posterior.intent_prior import IntentPrior, ratios, shares
 from dialogue.posterior.kernel import take
+from dialogue.posterior.predictive import bounds
 from dialogue.project import read, teach, train
 from dialogue.store.sql import SqlTrackerStore
 from dialogue.training.folder import current_version, read_manifest

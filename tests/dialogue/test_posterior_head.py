@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-import dialogue.posterior.head as head_module
 from dialogue.posterior.base import Predictive
 from dialogue.posterior.family import Choice, PosteriorName
-from dialogue.posterior.head import Head, HeadConfig, bounds, entropy, fit_head, predictive, quantile
+from dialogue.posterior.head import Head, HeadConfig, fit_head
 from dialogue.posterior.kernel import ViewKernel, take
+from dialogue.posterior.predictive import bounds, entropy, predictive, quantile
 from tests.dialogue.toys import labelled, two_views
 
 pytestmark = pytest.mark.usefixtures("short_runs")
@@ -109,7 +109,7 @@ def test_the_smallest_bots_recognise_their_own_texts(name: PosteriorName, labels
 
 
 def test_texts_are_predicted_the_same_alone_and_in_many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(head_module, "BLOCK", 4)
+    monkeypatch.setattr("dialogue.posterior.predictive.BLOCK", 4)
     head, views = made(labelled(4, 4)), two_views(labelled(3, 3), seed=2)
     whole = head.predict(views)
     for i in range(9):

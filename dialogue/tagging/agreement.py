@@ -1,0 +1,58 @@
+"""What the entities of a text say of its intent.
+
+An intent was taught with some labels and without the others. With Z the sum over all tags of a text, and Z_i the same
+where each span of a label that none of the n examples of intent i has costs log(n + 1) nats (rule of succession: such
+a span would be one in n + 1), Z_i / Z is how probably the entities are such as intent i has. Head and tagger read the
+same words, so their evidence is not added but pooled: P(i | x) is proportional to P_head(i | x) (Z_i / Z)^WEIGHT, a
+logarithmic opinion pool (Genest and Zidek 1986, "Combining Probability Distributions: A Critique and an Annotated
+Bibliography").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dialogue.posterior.kernel import FloatArray
+from dialogue.tagging.crf import Chain, Potentials, totals
+from dialogue.tagging.tags import Label, label_of
+from policies.types import Entity
+
+WEIGHT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """Intents, and what a span of each label costs in a text of each: [I, L] nats, 0 or below."""
+
+    intents: tuple[str, ...]
+    costs: FloatArray
+
+    def of(self, intent: str | None) -> FloatArray:
+        """The costs [L] in a text of that intent; none where nothing was taught of it."""
+        if intent not in self.intents:
+            return np.zeros(self.costs.shape[1], np.float32)
+        costs: FloatArray = self.costs[self.intents.index(intent)]
+        return costs
+
+    def lean(self, chain: Chain, emission: Potentials) -> FloatArray:
+        """[I] nats that the entities of one text add to each intent, 0 or below."""
+        if not len(emission) or not self.costs.any():
+            return np.zeros(len(self.intents), np.float32)
+        free, *each = totals(chain, emission, np.vstack([np.zeros(self.costs.shape[1]), self.costs]))
+        found: FloatArray = (WEIGHT * (np.array(each) - free)).astype(np.float32)
+        return found
+
+
+def taught(labels: Sequence[Label], annotated: Sequence[Sequence[Entity]], intents: Sequence[str | None]) -> Taught:
+    """What examples, each with its entities and its intent, teach; one whose intent is None teaches nothing here."""
+    names = tuple(sorted({intent for intent in intents if intent is not None}))
+    has, examples = np.zeros((len(names), len(labels)), np.bool_), np.zeros((len(names), 1))
+    for entities, intent in zip(annotated, intents, strict=True):
+        if intent is not None:
+            row = names.index(intent)
+            examples[row] += 1
+            has[row, [labels.index(label_of(entity)) for entity in entities]] = True
+    return Taught(names, np.where(has, 0, -np.log1p(examples)).astype(np.float32))
