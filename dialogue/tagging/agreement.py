@@ -20,7 +20,7 @@ from dialogue.tagging.crf import Chain, Potentials, totals
 from dialogue.tagging.tags import Label, label_of
 from policies.types import Entity
 
-WEIGHT = 0.5
+WEIGHT = 0.25  # what gives left-out messages of SNIPS and MASSIVE the highest probability
 
 
 @dataclass(frozen=True, slots=True)

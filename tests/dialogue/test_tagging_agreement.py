@@ -94,8 +94,8 @@ def test_the_beliefs_of_head_and_tagger_are_pooled(model: Model) -> None:
     lean = model.tagger.lean(readings[0])
     assert model.tagger.taught.intents == model.meaning.classes == ("call", "greet", "visit")
     assert lean[2] == pytest.approx(0, abs=0.1)
-    assert lean[0] < -0.5
-    assert lean[1] < -0.5
+    assert lean[0] < -WEIGHT
+    assert lean[1] < -WEIGHT
     head = model.head.predict(model.views_of(utterances, units))
     draws = head.draws / head.draws.sum(axis=2, keepdims=True) * np.exp(lean)
     wanted = (draws / draws.sum(axis=2, keepdims=True)).mean(axis=0)[0]
