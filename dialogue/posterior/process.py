@@ -20,7 +20,7 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import cholesky, eigh, lapack, solve_triangular
 
-from dialogue.posterior.kernel import FloatArray, IntArray, MultiViewKernel, Views, count, inner, take
+from dialogue.posterior.kernel import FloatArray, IntArray, MultiViewKernel, Views, count, inner
 
 FULL_VARIANCE = 2048
 INDUCING = 1024
@@ -132,10 +132,13 @@ def fit_process(kernel: MultiViewKernel, views: Views, labels: IntArray, classes
     targets[np.arange(n), labels] = 1
     matrix = kernel.gram(views)
     nearest_example, nearest_stranger = nearest(matrix, labels)
+    exact = n <= FULL_VARIANCE
+    inducing = np.arange(n) if exact else np.linspace(0, n - 1, INDUCING).astype(np.int64)
+    across = None if exact else matrix[inducing]  # a copy: the matrix is inverted in its own memory
     matrix[np.diag_indices(n)] += noise
     inverse = invert(matrix)
     alpha = inverse @ targets  # [N, K]
-    reduce, inducing = variance_factor(kernel, views, noise, inverse)
+    reduce = exact_factor(inverse) if across is None else sparse_factor(across, inducing, noise)
     process = Process(
         kernel=kernel,
         views=views,
@@ -200,24 +203,22 @@ def invert(matrix: FloatArray) -> FloatArray:
     return inverse
 
 
-def variance_factor(
-    kernel: MultiViewKernel, views: Views, noise: FloatArray, inverse: FloatArray
-) -> tuple[FloatArray, IntArray]:
-    """`reduce` and `inducing` of `Process`.
+def exact_factor(inverse: FloatArray) -> FloatArray:
+    """`reduce` of `Process` where every text is an inducing one: [N, N]."""
+    return cholesky(inverse.astype(np.float64)).astype(np.float32)  # type: ignore[no-any-return]
 
-    Up to `FULL_VARIANCE` texts they are exact. Beyond, `INDUCING` of them stand for all, as in Titsias 2009
-    ("Variational Learning of Inducing Variables in Sparse Gaussian Processes"), who takes K_MM^-1 off the variance and
-    gives (K_MM + K_MN noise^-1 K_NM)^-1 back. With K_MM = L L^T and the eigenvalues e and vectors V of
-    L^-1 K_MN noise^-1 K_NM L^-T both together are L^-T V e / (1 + e) V^T L^-1, where nothing cancels.
+
+def sparse_factor(across: FloatArray, inducing: IntArray, noise: FloatArray) -> FloatArray:
+    """`reduce` [M, M] of `Process` where some texts stand for all, from their covariances [M, N] with all.
+
+    As in Titsias 2009 ("Variational Learning of Inducing Variables in Sparse Gaussian Processes"), who takes K_MM^-1
+    off the variance and gives (K_MM + K_MN noise^-1 K_NM)^-1 back. With K_MM = L L^T and the eigenvalues e and vectors
+    V of L^-1 K_MN noise^-1 K_NM L^-T both together are L^-T V e / (1 + e) V^T L^-1, where nothing cancels.
     """
-    n = len(noise)
-    if n <= FULL_VARIANCE:
-        return cholesky(inverse.astype(np.float64)).astype(np.float32), np.arange(n)
-    inducing = np.linspace(0, n - 1, INDUCING).astype(np.int64)
-    some = take(views, inducing)
-    root = cholesky(kernel(some, some).astype(np.float64) + JITTER * np.eye(INDUCING), lower=True)  # [M, M]
-    across = solve_triangular(root, kernel(some, views).astype(np.float64), lower=True)  # [M, N]
-    told, directions = eigh((across / noise) @ across.T)
+    wide = across.astype(np.float64)
+    root = cholesky(wide[:, inducing] + JITTER * np.eye(len(inducing)), lower=True)  # [M, M]
+    wide = solve_triangular(root, wide, lower=True)  # [M, N]
+    told, directions = eigh((wide / noise) @ wide.T)
     whole = solve_triangular(root, directions, lower=True, trans=1).T  # [M, M]
     share = np.maximum(told, 0) / (1 + np.maximum(told, 0))
-    return (np.sqrt(share)[:, None] * whole).astype(np.float32), inducing
+    return (np.sqrt(share)[:, None] * whole).astype(np.float32)  # type: ignore[no-any-return]

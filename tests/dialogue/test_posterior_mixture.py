@@ -84,7 +84,7 @@ def test_a_mixture_of_one_is_that_head() -> None:
 def test_texts_alone_and_in_blocks_are_the_same(mixed: Mixture, monkeypatch: pytest.MonkeyPatch) -> None:
     new = views(labelled(5, 3), seed=40)
     whole = mixed.predict(new)
-    monkeypatch.setattr("dialogue.posterior.head.BLOCK", 4)
+    monkeypatch.setattr("dialogue.posterior.predictive.BLOCK", 4)
     same(mixed.predict(new), whole, 1e-5)
     assert mixed.predict(new, keep_draws=False).draws.shape == (0, 15, 5)
 
