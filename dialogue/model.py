@@ -23,6 +23,7 @@ from dialogue.posterior.kernel import FloatArray, View, by_column
 from dialogue.posterior.mixture import AnyHead, load_head
 from dialogue.posterior.predictive import bounds
 from dialogue.tagging.tagger import Reading, Tagger
+from dialogue.views import apart, sentences
 from encoders.cache import FeatureCache
 from encoders.features import Utterance
 from encoders.tokenizer import tokenize
@@ -185,7 +186,8 @@ class Model:
     ) -> dict[str, View]:
         """`views` from what the encoders saw."""
         start = time.perf_counter()
-        views = {**sentences(units), **average([member.see(utterances, units) for member in self.members])}
+        members = average([member.see(utterances, units) for member in self.members])
+        views = apart({**sentences(units), **members}, utterances)
         if clock is not None:
             clock["fusion"] = (time.perf_counter() - start) * 1000
         return views
@@ -312,8 +314,3 @@ def ranked(names: Sequence[str], mean: FloatArray, lower: FloatArray, upper: Flo
     sorted_ = (np.take_along_axis(x, order, axis=1).tolist() for x in (mean, lower, upper))
     named = ([names[n] for n in row] for row in order.tolist())
     return [tuple(map(Candidate, *row)) for row in zip(named, *sorted_, strict=True)]
-
-
-def sentences(units: Units) -> dict[str, View]:
-    """Each encoder's sentence view."""
-    return {name: seen.sentence for name, seen in units.seen.items()}

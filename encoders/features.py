@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TypeAlias
+from unicodedata import category
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,11 @@ class Utterance:
 
     text: str
     tokens: tuple[Token, ...]
+
+    @property
+    def wordless(self) -> bool:
+        """Whether it is punctuation alone (Unicode category P); signs and emoji are words, a blank text is not."""
+        return bool(self.tokens) and all(category(c)[0] == "P" for token in self.tokens for c in token.text)
 
 
 @dataclass(frozen=True, slots=True)

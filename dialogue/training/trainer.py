@@ -13,7 +13,7 @@ from dialogue.encoding import Continued, EncoderSet
 from dialogue.errors import TrainingError
 from dialogue.fusion.member import FUSION_VIEW, Member
 from dialogue.fusion.units import Units
-from dialogue.model import Meaning, Model, sentences
+from dialogue.model import Meaning, Model
 from dialogue.plugins import build_encoders
 from dialogue.posterior.family import Choice
 from dialogue.posterior.head import HeadConfig, fit_head
@@ -23,6 +23,7 @@ from dialogue.tagging.tagger import Tagger
 from dialogue.training.corpus import Corpus, remembered
 from dialogue.training.members import Material, train_members
 from dialogue.training.memory import release
+from dialogue.views import apart, sentences
 from encoders.base import Encoder
 from encoders.bert import BertEncoder
 from encoders.bert_weights import TopLayers
@@ -93,7 +94,7 @@ def train_model(config: Config, corpus: Corpus, progress: Progress = lambda stag
     del material
     release()
     progress("weigh", 0, 1)
-    views.update(fitted)
+    views = apart({**views, **fitted}, utterances)
     kinds = {**encoders.types, **{n: config.encoders[n].type for n in learners}}
     if encoders.continued is not None:
         kinds[FUSION_VIEW] = FUSION_VIEW

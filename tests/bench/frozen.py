@@ -17,13 +17,13 @@ import numpy as np
 
 from dialogue.config_file import load_config
 from dialogue.fusion.member import average
-from dialogue.model import sentences
 from dialogue.posterior.kernel import IntArray, ViewKernel, Views, take
 from dialogue.posterior.process import Fit, fit_process
 from dialogue.posterior.weighing import weigh
 from dialogue.training.members import Material, train_members
 from dialogue.training.tables import read_examples
 from dialogue.training.trainer import START, START_OTHER, fit_encoders
+from dialogue.views import apart, sentences
 from encoders.cache import FeatureCache
 from encoders.tokenizer import tokenize
 
@@ -133,8 +133,8 @@ def make(train: Split, held: Split, seed: int, cache: Path, project: str) -> Cas
     units, seen = encoders.see(utterances, store), encoders.see(others, store)
     material = Material(utterances, train.intents, labels, units, [], None, np.full(len(labels), -1, np.int64))
     members, fitted = train_members(config, material, encoders, learners, quiet)
-    views = {**sentences(units), **fitted}
-    new = {**sentences(seen), **average([member.see(others, seen) for member in members])}
+    views = apart({**sentences(units), **fitted}, utterances)
+    new = apart({**sentences(seen), **average([member.see(others, seen) for member in members])}, others)
     kinds = {**encoders.types, **{name: config.encoders[name].type for name in learners}}
     start = {name: START.get(kinds[name], START_OTHER) for name in views}
     return Case(
