@@ -87,6 +87,8 @@ class Model:
         self._taught = by_column(head.views)
         self._groups = meaning.groups()
         self._members = meaning.members()
+        names = [name.partition("/")[0] for name in meaning.classes]
+        self._tagged = tagger.taught.columns(names) if tagger is not None else np.zeros((len(names), 0), np.float32)
         self._answers = {
             name: answers
             for name, numbers in self._groups.items()
@@ -200,14 +202,13 @@ class Model:
         """[B, K] nats that the entities of B texts add to each class; None without a tagger."""
         if self.tagger is None or not readings:
             return None
-        intents = np.stack([self.tagger.lean(reading) for reading in readings])
-        known = {name: number for number, name in enumerate(self.tagger.taught.intents)}
-        columns = [known.get(name.partition("/")[0], -1) for name in self.meaning.classes]
-        return np.pad(intents, ((0, 0), (0, 1)))[:, columns]  # of an intent without examples nothing is said
+        return np.stack([self.tagger.lean(reading) for reading in readings]) @ self._tagged.T
 
-    def find_entities(self, utterance: Utterance, reading: Reading | None, intent: str) -> tuple[Entity, ...]:
-        """The entities of a text of that intent: those that were learned, and what patterns and tables find."""
-        learned = self.tagger.entities(reading, intent) if self.tagger is not None and reading is not None else ()
+    def find_entities(self, utterance: Utterance, reading: Reading | None, known: FloatArray) -> tuple[Entity, ...]:
+        """The entities of a text: those that were learned, under a belief [K], and what patterns and tables find."""
+        learned: tuple[Entity, ...] = ()
+        if self.tagger is not None and reading is not None:
+            learned = self.tagger.entities(reading, known @ self._tagged)
         return find_entities(utterance, self.entities, learned)
 
     def believe(
@@ -232,7 +233,7 @@ class Model:
                 entropy=float(predictive.entropy[b]),
                 mutual_information=float(predictive.mutual_information[b]),
                 responses={name: found[b] for name, found in responses.items()},
-                entities=self.find_entities(utterances[b], readings[b] if readings else None, intents[0].name),
+                entities=self.find_entities(utterances[b], readings[b] if readings else None, predictive.known[b]),
                 contributions=self.head.contributions({n: k[b : b + 1] for n, k in parts.items()}, int(top[b])),
             )
             for b, intents in enumerate(whole)

@@ -5,7 +5,7 @@ where each span of a label that none of the n examples of intent i has costs log
 a span would be one in n + 1), Z_i / Z is how probably the entities are such as intent i has. Head and tagger read the
 same words, so their evidence is not added but pooled: P(i | x) is proportional to P_head(i | x) (Z_i / Z)^WEIGHT, a
 logarithmic opinion pool (Genest and Zidek 1986, "Combining Probability Distributions: A Critique and an Annotated
-Bibliography").
+Bibliography"). The tags are then decoded with what a span of each label costs on average over that belief.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dialogue.tagging.crf import Chain, Potentials, totals
 from dialogue.tagging.tags import Label, label_of
 from policies.types import Entity
 
+SMALLEST = 1e-30
 WEIGHT = 0.25  # what gives left-out messages of SNIPS and MASSIVE the highest probability
 
 
@@ -30,12 +31,17 @@ class Taught:
     intents: tuple[str, ...]
     costs: FloatArray
 
-    def of(self, intent: str | None) -> FloatArray:
-        """The costs [L] in a text of that intent; none where nothing was taught of it."""
-        if intent not in self.intents:
-            return np.zeros(self.costs.shape[1], np.float32)
-        costs: FloatArray = self.costs[self.intents.index(intent)]
-        return costs
+    def expected(self, belief: FloatArray) -> FloatArray:
+        """[L] nats that a span of each label costs under a belief [I] in the intents; the rest of it costs nothing."""
+        share = belief @ np.exp(self.costs) + max(0.0, 1.0 - float(belief.sum()))
+        found: FloatArray = np.log(np.clip(share, SMALLEST, 1.0)).astype(np.float32)
+        return found
+
+    def columns(self, names: Sequence[str]) -> FloatArray:
+        """[K, I]: 1 where the k-th intent of `names` is the i-th here; nothing was taught of one that is none."""
+        return np.array([[name == intent for intent in self.intents] for name in names], np.float32).reshape(
+            len(names), len(self.intents)
+        )
 
     def lean(self, chain: Chain, emission: Potentials) -> FloatArray:
         """[I] nats that the entities of one text add to each intent, 0 or below."""

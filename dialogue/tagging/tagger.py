@@ -86,10 +86,14 @@ class Tagger:
         """[I] nats that the entities of a text add to each of the intents of `taught`."""
         return self.taught.lean(reading.chain, reading.emission)
 
-    def entities(self, reading: Reading, intent: str | None = None) -> tuple[Entity, ...]:
-        """The entities of a text of that intent, in order. Confidences are posterior probabilities."""
+    def entities(self, reading: Reading, belief: FloatArray | None = None) -> tuple[Entity, ...]:
+        """The entities of a text, in order, under a belief [I] in the intents of `taught`.
+
+        Confidences are posterior probabilities.
+        """
         emission = reading.emission.copy()
-        emission[:, 1::2] += self.taught.of(intent)  # at the tags of first pieces
+        if belief is not None:
+            emission[:, 1::2] += self.taught.expected(belief)  # at the tags of first pieces
         return tuple(self._entity(reading, span, probability) for span, probability in spans(reading.chain, emission))
 
     def _emissions(

@@ -50,7 +50,9 @@ def test_a_label_that_none_of_n_examples_has_is_one_in_n_and_one() -> None:
     said = taught(LABELS, [(rome,), (rome, anna), (), (), (anna,)], ["go", "go", "chat", "chat", None])
     assert said.intents == ("chat", "go")
     assert np.allclose(said.costs, [[-np.log(3), -np.log(3)], [0, 0]])
-    assert said.of("go").tolist() == said.of("never heard of").tolist() == [0, 0]
+    assert said.expected(np.array([0.0, 1.0])).tolist() == said.expected(np.zeros(2)).tolist() == [0, 0]
+    assert np.allclose(np.exp(said.expected(np.array([0.6, 0.3]))), 0.6 / 3 + 0.3 + 0.1)
+    assert said.columns(["go", "never heard of", "chat"]).tolist() == [[0, 1], [0, 0], [1, 0]]
 
 
 def test_a_certain_span_leans_by_what_it_costs_and_no_span_by_nothing() -> None:
@@ -107,13 +109,15 @@ def test_the_beliefs_of_head_and_tagger_are_pooled(model: Model) -> None:
     assert belief.top.mean == pytest.approx(float(found.mean[0, 2]), abs=1e-4)
 
 
-def test_entities_are_those_of_the_intent(model: Model) -> None:
+def test_entities_are_those_of_the_intents_that_are_believed_in(model: Model) -> None:
     assert model.tagger is not None
     torn = tokenize("tell me about zork")
     (reading,) = model.read([torn], model.encoders.see([torn]))
-    kinds = {intent: [e.entity for e in model.tagger.entities(reading, intent)] for intent in ("visit", "call")}
-    assert kinds == {"visit": ["city"], "call": ["person"]}
-    assert model.tagger.entities(reading, "nobody taught this") == model.tagger.entities(reading)
+    call, visit = np.array([1, 0, 0], np.float32), np.array([0, 0, 1], np.float32)
+    kinds = [[e.entity for e in model.tagger.entities(reading, belief)] for belief in (visit, call)]
+    assert kinds == [["city"], ["person"]]
+    even = model.tagger.entities(reading, (call + visit) / 2)
+    assert [e.entity for e in even] == [e.entity for e in model.tagger.entities(reading)]
 
 
 def test_what_was_taught_comes_back_from_disk_and_must_fit(model: Model, tmp_path: Path) -> None:
