@@ -3,10 +3,11 @@
     python -m tests.bench.slots                                   all rungs of both sets on the test split
     python -m tests.bench.slots --split valid --rung tagger       what to choose by
     python -m tests.bench.slots --split valid --only snips --rung tagger --limit 2000
+    python -m tests.bench.slots --only snips --rung bot --vectors glove.6B.50d.txt
 
 The rungs: `words`, a tagger on the last layer of the default pretrained encoder; `early`, the same with the states of
 its early layers; `tagger`, with layers after those tuned where there are enough examples; `bot`, the whole of it,
-intents too, by `starfold test nlu`. Slot F1 counts whole spans (Tjong Kim Sang and Buchholz 2000), a sentence is right
+intents too, by `starfold test nlu`; `bot+vectors`, that with pretrained word vectors beside (`--vectors`, a file). Slot F1 counts whole spans (Tjong Kim Sang and Buchholz 2000), a sentence is right
 when its intent and every entity are (Goo et al. 2018, FitzGerald et al. 2022); of a rung without intents `spans` is the
 share of sentences whose every entity is right.
 
@@ -64,6 +65,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", choices=list(LANGUAGES))
     parser.add_argument("--rung", choices=RUNGS)
     parser.add_argument("--split", choices=["valid", "test"], default="test")
+    parser.add_argument("--vectors", type=Path, help="pretrained word vectors, one more encoder of the rung bot")
     parser.add_argument("--limit", type=int, help="learn from so many of the first training examples")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "starfold-bench")
@@ -81,14 +83,27 @@ def measure(name: str, rung: str, options: argparse.Namespace) -> dict[str, Any]
         with (options.data / name / "train.jsonl").open(encoding="utf-8") as lines:
             train.write_text("".join(islice(lines, options.limit)), "utf-8")
         test = options.data / name / f"{options.split}.jsonl"
-        found = whole(name, train, test, options) if rung == "bot" else alone(name, rung, train, test, options)
+        if rung == "bot" and options.vectors is not None:
+            rung, project = "bot+vectors", beside(HERE / LANGUAGES[name], options.vectors.resolve(), Path(place))
+        else:
+            project = HERE / LANGUAGES[name]
+        bot = rung.startswith("bot")
+        found = whole(train, test, project, options) if bot else alone(name, rung, train, test, options)
     return {"task": name, "rung": rung, "split": options.split, "seed": options.seed, **found}
 
 
-def whole(name: str, train: Path, test: Path, options: argparse.Namespace) -> dict[str, Any]:
+def beside(project: Path, vectors: Path, place: Path) -> Path:
+    """A project that has word vectors, too."""
+    text = (project / "bot.yml").read_text("utf-8")
+    added = text.replace("\nencoders:\n", f"\nencoders:\n  vectors: {{type: word2vec, vectors: '{vectors}'}}\n")
+    (place / "bot.yml").write_text(added, "utf-8")
+    return place
+
+
+def whole(train: Path, test: Path, project: Path, options: argparse.Namespace) -> dict[str, Any]:
     """The whole bot."""
     os.environ["SEED"] = str(options.seed)
-    return dict(evaluate_nlu(train=train, test=test, project=HERE / LANGUAGES[name], cache=options.cache))
+    return dict(evaluate_nlu(train=train, test=test, project=project, cache=options.cache))
 
 
 def alone(name: str, rung: str, train: Path, test: Path, options: argparse.Namespace) -> dict[str, Any]:
