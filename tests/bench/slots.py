@@ -7,9 +7,10 @@
 
 The rungs: `words`, a tagger on the last layer of the default pretrained encoder; `early`, the same with the states of
 its early layers; `tagger`, with layers after those tuned where there are enough examples; `bot`, the whole of it,
-intents too, by `starfold test nlu`; `bot+vectors`, that with pretrained word vectors beside (`--vectors`, a file). Slot F1 counts whole spans (Tjong Kim Sang and Buchholz 2000), a sentence is right
-when its intent and every entity are (Goo et al. 2018, FitzGerald et al. 2022); of a rung without intents `spans` is the
-share of sentences whose every entity is right.
+intents too, by `starfold test nlu`; `bot+vectors`, that with pretrained word vectors beside (`--vectors`, a file). Slot
+F1 counts whole spans (Tjong Kim Sang and Buchholz 2000), a sentence is right when its intent and every entity are (Goo
+et al. 2018, FitzGerald et al. 2022); of a rung without intents `spans` is the share of sentences whose every entity is
+right.
 
 Data sets are found in `--data DIR` or STARFOLD_DATASETS: `snips/` and `massive_zh/` as JSON lines of text, intent,
 tokens and tags. Every result is a line of results/slots.jsonl; `--table` prints the newest of each. Features of
