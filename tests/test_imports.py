@@ -36,7 +36,7 @@ LEARNING = (
     ("dialogue.catalog", "dialogue.errors", "dialogue.message"),
     ("dialogue.posterior",),
     ("dialogue.fusion",),
-    ("dialogue.encoding", "dialogue.entities", "dialogue.tagging"),
+    ("dialogue.encoding", "dialogue.entities", "dialogue.tagging", "dialogue.views"),
     ("dialogue.model",),
     (
         *(
