@@ -36,8 +36,13 @@ class Utterance:
 
     @property
     def wordless(self) -> bool:
-        """Whether it is punctuation alone (Unicode category P); signs and emoji are words, a blank text is not."""
-        return bool(self.tokens) and all(category(c)[0] == "P" for token in self.tokens for c in token.text)
+        """Whether it is punctuation alone, or what is no character; signs and emoji are words, a blank text is not.
+
+        That is Unicode categories P and C (a lone surrogate, say), and U+FFFD, which stands for bytes of no text.
+        """
+        return bool(self.tokens) and all(
+            category(c)[0] in "PC" or c == "\ufffd" for token in self.tokens for c in token.text
+        )
 
 
 @dataclass(frozen=True, slots=True)

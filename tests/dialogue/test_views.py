@@ -13,7 +13,7 @@ from encoders.tokenizer import tokenize
 from tests.dialogue.tinybots import config, corpus
 
 
-@pytest.mark.parametrize("text", ["?", "...", "！？", "。", " -- "])
+@pytest.mark.parametrize("text", ["?", "...", "！？", "。", " -- ", "\ud800?", "\ufffd\ufffd"])
 def test_punctuation_alone_has_no_words(text: str) -> None:
     assert tokenize(text).wordless
 
