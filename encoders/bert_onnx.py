@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.bert_tables import quantise_rows
-from encoders.bert_weights import Architecture, TopLayers
+from encoders.bert_weights import Architecture, TopLayers, distances
 from encoders.features import FloatArray
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def export(architecture: Architecture, tensors: Mapping[str, FloatArray]) -> byt
     """
     graph = _Graph(tensors, architecture)
     states = [graph.embeddings(architecture.embedding != architecture.hidden)]
+    graph.weigh(distances(tensors), states[0])
     for layer in range(architecture.layers):
         states.append(graph.layer(layer, states[-1], hidden_name(layer + 1)))
     graph.node("Mean", states[1:][-4:], LAST_FOUR)
@@ -64,6 +65,7 @@ def export_layers(top: TopLayers) -> bytes:
         f"encoder.layer.{i}.{name}": array for i, layer in enumerate(top.layers) for name, array in layer.items()
     }
     graph, state, width = _Graph(tensors, top), "states", len(top.layers[0]["output.LayerNorm.bias"])
+    graph.weigh(top.distances, state)
     for i in range(len(top.layers)):
         state = graph.layer(i, state, HIDDEN if i + 1 == len(top.layers) else hidden_name(i + 1))
     return graph.serialised({"states": width}, {HIDDEN: width})
@@ -88,6 +90,7 @@ class _Graph:
 
     def __init__(self, tensors: Mapping[str, FloatArray], shape: Architecture | TopLayers) -> None:
         self.tensors, self.shape = tensors, shape
+        self.apart: list[str] = []
         self.nodes: list[NodeProto] = []
         self.constants: list[TensorProto] = []
         self.constant("state.steps", np.array([STEPS], np.float32))
@@ -136,12 +139,32 @@ class _Graph:
         self.node("LayerNormalization", inputs, output, axis=-1, epsilon=self.shape.epsilon)
         return self.linear("embeddings_project", self.rounded(output), hidden_name(0)) if project else output
 
+    def weigh(self, distances: FloatArray | None, state: str) -> None:
+        """What attention adds by distance, for as many places as `state` has: [1, h, S, S]; nothing without."""
+        if distances is None:
+            return
+        reach = len(distances) // 2
+        whole = {name: self.constant(f"apart.{name}", np.array(value)) for name, value in (("zero", 0), ("one", 1))}
+        ends = [self.constant(f"apart.{name}", np.array(end)) for name, end in (("left", -reach), ("right", reach))]
+        first, second = (self.constant(f"apart.axis{axis}", np.array([axis])) for axis in (0, 1))
+        sizes = self.node("Shape", [state], "apart.sizes")
+        length = self.node("Gather", [sizes, whole["one"]], "apart.length")
+        place = self.node("Range", [whole["zero"], length, whole["one"]], "apart.place")
+        key = self.node("Unsqueeze", [place, first], "apart.key")  # [1, S]
+        query = self.node("Unsqueeze", [place, second], "apart.query")  # [S, 1]
+        distance = self.node("Sub", [key, query], "apart.distance")
+        distance = self.node("Clip", [distance, *ends], "apart.clipped")
+        row = self.node("Add", [distance, ends[1]], "apart.row")
+        table = self.constant("apart.table", distances.T)  # [h, 2 * reach + 1]
+        found = self.node("Gather", [table, row], "apart.gathered", axis=1)  # [h, S, S]
+        self.apart = [self.node("Unsqueeze", [found, first], "apart")]
+
     def layer(self, index: int, state: str, output: str) -> str:
         """Self-attention and feed-forward, each added to its input and normalised. Every tensor is [B, S, H or F]."""
         base = f"encoder.layer.{index}"
         rows = self.rounded(state)
         heads = [self.linear(f"{base}.attention.self.{part}", rows) for part in ("query", "key", "value")]
-        inputs = [*heads, "", "mask"]
+        inputs = [*heads, "", "mask", *self.apart]
         attended = self.node("MultiHeadAttention", inputs, f"{base}.attended", CONTRIB, num_heads=self.shape.heads)
         attended = self.linear(f"{base}.attention.output.dense", self.rounded(attended))
         middle = self.add_and_norm(f"{base}.attention.output.LayerNorm", attended, state, f"{base}.middle")

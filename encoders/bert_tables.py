@@ -60,7 +60,7 @@ class Embeddings:
     Attributes:
         words: [V, E] int8.
         scales: [V] float32; word v is `words[v] * scales[v]`.
-        positions: [P, E] float32, position plus type 0.
+        positions: [P, E] float32, position plus, where there are types, type 0.
     """
 
     words: WordRows
@@ -83,7 +83,9 @@ class Embeddings:
                 scales.append(found)
                 file.write(rows.data)
             kept = WordRows(file, architecture.embedding)
-        positions = tensors[POSITIONS][architecture.first_position :] + tensors[TYPES][0]
+        positions = tensors[POSITIONS][architecture.first_position :]
+        if TYPES in tensors:
+            positions = positions + tensors[TYPES][0]
         return cls(kept, np.concatenate(scales), positions)
 
     def save(self, folder: Path) -> None:

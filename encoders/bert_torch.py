@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from encoders.bert_runtime import Hidden
-from encoders.bert_weights import WORDS, Architecture
+from encoders.bert_weights import WORDS, Architecture, plain
 from encoders.features import BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def bert_model(architecture: Architecture, tensors: Mapping[str, FloatArray]) ->
 
 def bert_tensors(model: Any) -> dict[str, FloatArray]:
     """A BERT-shaped model's weights as numpy arrays under `BertModel`'s names."""
-    return {name: _numpy(tensor.float()) for name, tensor in model.state_dict().items()}
+    return {plain(name): _numpy(tensor.float()) for name, tensor in model.state_dict().items()}
 
 
 def fast_tokenizer(folder: Path) -> Tokenizer:

@@ -1,7 +1,8 @@
 """The weights of a BERT-shaped encoder as numpy arrays, under the names `transformers.BertModel` gives them.
 
-BERT, RoBERTa, XLM-RoBERTa and ELECTRA share one shape: embeddings of word, position and type, a layer norm, an optional
-projection, and layers of self-attention and feed-forward, each followed by a layer norm.
+BERT, RoBERTa, XLM-RoBERTa, ELECTRA and MPNet share one shape: embeddings of word, position and type, a layer norm, an
+optional projection, and layers of self-attention and feed-forward, each followed by a layer norm. MPNet has no types,
+names its attention otherwise, and adds to it what depends on the distance (`bert_distances`).
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from encoders.bert_distances import by_distance
 from encoders.features import FloatArray
 
-FAMILIES = ("bert", "roberta", "xlm-roberta", "electra")
-SHIFTED = ("roberta", "xlm-roberta")  # positions are counted from the padding id + 1
+FAMILIES = ("bert", "roberta", "xlm-roberta", "electra", "mpnet")
+SHIFTED = ("roberta", "xlm-roberta", "mpnet")  # positions are counted from the padding id + 1
 ACTIVATIONS = ("gelu", "gelu_new", "relu")
 SIZES = (
     "hidden_size",
@@ -40,6 +42,14 @@ NUMPY_TYPES = ("F32", "F16")  # numpy has no bfloat16
 WORDS = "embeddings.word_embeddings.weight"
 POSITIONS = "embeddings.position_embeddings.weight"
 TYPES = "embeddings.token_type_embeddings.weight"
+BUCKETS = "encoder.relative_attention_bias.weight"
+MPNET_NAMES = {
+    ".attention.attn.q.": ".attention.self.query.",
+    ".attention.attn.k.": ".attention.self.key.",
+    ".attention.attn.v.": ".attention.self.value.",
+    ".attention.attn.o.": ".attention.output.dense.",
+    ".attention.LayerNorm.": ".attention.output.LayerNorm.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +101,7 @@ class Architecture:
         if self.embedding != self.hidden:
             parts = ["embeddings_project", *parts]
         pairs = [f"{part}.{kind}" for part in ("embeddings.LayerNorm", *parts) for kind in ("weight", "bias")]
-        return [WORDS, POSITIONS, TYPES, *pairs]
+        return [WORDS, POSITIONS, BUCKETS if self.family == "mpnet" else TYPES, *pairs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +113,14 @@ class TopLayers:
         heads: attention heads.
         epsilon: of the layer norms.
         activation: "gelu", "gelu_new" or "relu".
+        distances: see `bert_distances.by_distance`; None where attention does not depend on distance.
     """
 
     layers: tuple[Mapping[str, FloatArray], ...]
     heads: int
     epsilon: float
     activation: str
+    distances: FloatArray | None = None
 
 
 def top_layers(architecture: Architecture, tensors: Mapping[str, FloatArray], layers: int) -> TopLayers:
@@ -125,7 +137,13 @@ def top_layers(architecture: Architecture, tensors: Mapping[str, FloatArray], la
         heads=architecture.heads,
         epsilon=architecture.epsilon,
         activation=architecture.activation,
+        distances=distances(tensors),
     )
+
+
+def distances(tensors: Mapping[str, FloatArray]) -> FloatArray | None:
+    """What attention adds by distance, see `by_distance`; None in a model that adds nothing."""
+    return by_distance(tensors[BUCKETS]) if BUCKETS in tensors else None
 
 
 def check_layers(layers: int, available: int) -> None:
@@ -151,7 +169,7 @@ def read_tensors(folder: Path, architecture: Architecture) -> dict[str, FloatArr
     if not file.is_file():
         return None
     with safe_open(str(file), framework="np") as stored:
-        named = {_plain(name): name for name in stored.keys()}  # noqa: SIM118 (not a mapping)
+        named = {plain(name): name for name in stored.keys()}  # noqa: SIM118 (not a mapping)
         if not all(name in named for name in architecture.names()):
             return None
         if any(stored.get_slice(named[name]).get_dtype() not in NUMPY_TYPES for name in architecture.names()):
@@ -159,8 +177,10 @@ def read_tensors(folder: Path, architecture: Architecture) -> dict[str, FloatArr
         return {name: np.asarray(stored.get_tensor(named[name]), np.float32) for name in architecture.names()}
 
 
-def _plain(name: str) -> str:
-    """A checkpoint's name without the prefix of its head, and with today's names of the layer norm."""
-    for prefix in ("bert.", "roberta.", "electra."):
+def plain(name: str) -> str:
+    """A checkpoint's name without the prefix of its head, and with BERT's names of today."""
+    for prefix in ("bert.", "roberta.", "electra.", "mpnet."):
         name = name.removeprefix(prefix)
+    for theirs, ours in MPNET_NAMES.items():
+        name = name.replace(theirs, ours)
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")

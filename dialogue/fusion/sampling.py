@@ -13,7 +13,7 @@ the cycles are.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from dialogue.fusion.units import Units
 from dialogue.posterior.cyclical import Cycles, sample
 from dialogue.posterior.diagnostics import effective_sample_size, split_r_hat
 from dialogue.posterior.kernel import FloatArray, IntArray
+from encoders.bert_weights import TopLayers
 
 TEMPERATURE = 1.0
 FEWEST_STEPS = 16  # of a cycle
@@ -32,7 +33,7 @@ WATCHED = 32  # held-out texts, in pairs
 
 def sample_fusions(
     trained: Fusion,
-    top: list[Mapping[str, FloatArray]] | None,
+    top: TopLayers | None,
     lessons: Lessons,
     held_out: Units,
     recipe: Recipe,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ BERT_NAMES = {
     "narrow": "output.dense",
     "narrow_norm": "output.LayerNorm",
 }
+DISTANCES = "blocks.distances"  # what the attention of all blocks adds by distance
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class FusionConfig:
         epsilon: of the layer norms.
         activation: of the blocks' inner layer: "gelu", "gelu_new" or "relu".
         pretrained: whether the layers continue a pretrained encoder; decides where the gates start.
+        reach: the distance from which on attention adds the same by distance; 0 where it adds nothing.
         words: width of each encoder's word vectors; `sentences`: of its sentence vectors.
     """
 
@@ -52,6 +55,7 @@ class FusionConfig:
     words: Mapping[str, int]
     sentences: Mapping[str, int]
     activation: str = "gelu"
+    reach: int = 0
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Every array's shape by its name; a linear layer's weight is [out, in]."""
@@ -67,6 +71,8 @@ class FusionConfig:
                 found |= {f"{block}.{name}.weight": shape, f"{block}.{name}.bias": shape[:1]}
             for name in ("attended_norm", "narrow_norm"):
                 found |= {f"{block}.{name}.weight": (h,), f"{block}.{name}.bias": (h,)}
+        if self.reach:
+            found[DISTANCES] = (2 * self.reach + 1, self.heads)
         return found
 
     def top(self, arrays: Mapping[str, NDArray[np.float32]]) -> TopLayers:
@@ -76,4 +82,18 @@ class FusionConfig:
         ]
         blocks = (f"blocks.{layer}" for layer in range(self.layers))
         layers = tuple({bert: arrays[f"{block}.{ours}"] for ours, bert in names} for block in blocks)
-        return TopLayers(layers, self.heads, self.epsilon, self.activation)
+        return TopLayers(layers, self.heads, self.epsilon, self.activation, arrays.get(DISTANCES))
+
+
+def sizes_of(top: TopLayers) -> dict[str, Any]:
+    """The fields of the `FusionConfig` of a fusion that continues these layers."""
+    feed_forward, hidden = top.layers[0]["intermediate.dense.weight"].shape
+    return {
+        "hidden": hidden,
+        "heads": top.heads,
+        "feed_forward": feed_forward,
+        "layers": len(top.layers),
+        "epsilon": top.epsilon,
+        "activation": top.activation,
+        "reach": 0 if top.distances is None else len(top.distances) // 2,
+    }

@@ -9,7 +9,7 @@ batch (a dual encoder with in-batch negatives, Henderson et al. 2019, arXiv:1911
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ from dialogue.fusion.units import Units, collate
 from dialogue.posterior.kernel import FloatArray, IntArray
 from dialogue.posterior.sample import balanced_sample
 from encoders.adamw import AdamW
+from encoders.bert_weights import TopLayers
 
 TEMPERATURE = 0.07
 WARM_UP = 0.1
@@ -65,7 +66,7 @@ class Lessons:
 
 def train_fusion(
     config: FusionConfig,
-    top: list[Mapping[str, FloatArray]] | None,
+    top: TopLayers | None,
     lessons: Lessons,
     held_out: tuple[Units, IntArray] | None,
     recipe: Recipe,
@@ -75,7 +76,7 @@ def train_fusion(
 
     Args:
         config: sizes.
-        top: the pretrained layers to continue, lowest first, under BERT's names; None to start from scratch.
+        top: the pretrained layers to continue; None to start from scratch.
         lessons: what to learn.
         held_out: texts and labels that decide when to stop; None trains all epochs.
         recipe: how.
@@ -85,7 +86,7 @@ def train_fusion(
         return fit(untrained(config, top, recipe.seed), lessons, held_out, recipe, progress)
 
 
-def untrained(config: FusionConfig, top: list[Mapping[str, FloatArray]] | None, seed: int) -> Fusion:
+def untrained(config: FusionConfig, top: TopLayers | None, seed: int) -> Fusion:
     """What training starts from: the pretrained layers and random gates, or all at random. Sets torch's seed."""
     torch.manual_seed(seed)
     fusion = Fusion(config)

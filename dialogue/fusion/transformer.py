@@ -9,7 +9,7 @@ encoder the states start empty, the gates open, and the layers are trained from 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dialogue.fusion.shape import BERT_NAMES, FusionConfig
+from encoders.bert_weights import TopLayers
 
 FloatArray: TypeAlias = NDArray[np.float32]
 
@@ -54,7 +55,7 @@ class Block(nn.Module):
         self.narrow_norm = nn.LayerNorm(h, eps=config.epsilon)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """[B, S, H], [B, 1, 1, S] bool -> [B, S, H]."""
+        """[B, S, H], [B, 1, 1, S] bool or [B, h, S, S] to be added -> [B, S, H]."""
         p = self.dropout if self.training else 0.0
         q, k, v = (self.split(layer(x)) for layer in (self.query, self.key, self.value))  # [B, h, S, H / h]
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=p)  # [B, h, S, H / h]
@@ -97,6 +98,8 @@ class Fusion(nn.Module):
         self.words = nn.ModuleDict({name: Gate(d, config.hidden, start) for name, d in config.words.items()})
         self.sentences = nn.ModuleDict({name: Gate(d, config.hidden, start) for name, d in config.sentences.items()})
         self.blocks = nn.ModuleList([Block(config) for _ in range(config.layers)])
+        apart = torch.zeros(2 * config.reach + 1, config.heads) if config.reach else None
+        self.blocks.register_buffer("distances", apart)
 
     def arrays(self) -> dict[str, FloatArray]:
         """All parameters by name: what `dialogue.fusion.forward` is made of."""
@@ -108,16 +111,29 @@ class Fusion(nn.Module):
         x = x + self.word_units(batch)  # [B, S, H]
         first = self.sentence_units(batch)  # [B, H]
         x = torch.cat([x[:, :1] + first[:, None], x[:, 1:]], dim=1)  # [B, S, H]
-        attend = batch.mask[:, None, None, :]  # [B, 1, 1, S]
+        attend = self.attend(batch.mask)
         for block in self.blocks:
             x = block(x, attend)  # [B, S, H]
         weight = batch.mask[..., None].to(x.dtype)  # [B, S, 1]
         pooled = (x * weight).sum(1) / weight.sum(1).clamp(min=1.0)  # [B, H]
         return x, F.normalize(pooled, dim=-1)
 
-    def continue_from(self, layers: Sequence[Mapping[str, FloatArray]]) -> None:
-        """Take over a pretrained encoder's last layers, lowest first, under BERT's names ("….weight", "….bias")."""
-        for block, layer in zip(self.blocks, layers, strict=True):
+    def attend(self, mask: Tensor) -> Tensor:
+        """What attention looks at of places that are real, [B, S]: [B, 1, 1, S], or what it adds, [B, h, S, S]."""
+        real = mask[:, None, None, :]  # [B, 1, 1, S]
+        distances = self.blocks.distances
+        if not isinstance(distances, Tensor):
+            return real
+        place = torch.arange(mask.shape[1])
+        apart = (place - place[:, None]).clamp(-self.config.reach, self.config.reach) + self.config.reach  # [S, S]
+        added = distances[apart].permute(2, 0, 1)  # [h, S, S]
+        return torch.where(real, added, torch.finfo(added.dtype).min)
+
+    def continue_from(self, top: TopLayers) -> None:
+        """Take over a pretrained encoder's last layers, and what its attention adds by distance."""
+        if top.distances is not None:
+            self.blocks.register_buffer("distances", torch.from_numpy(top.distances.copy()))
+        for block, layer in zip(self.blocks, top.layers, strict=True):
             names = {
                 f"{ours}.{kind}": f"{theirs}.{kind}"
                 for ours, theirs in BERT_NAMES.items()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dialogue.fusion.forward import Fused
-from dialogue.fusion.shape import FusionConfig
+from dialogue.fusion.shape import FusionConfig, sizes_of
 from dialogue.fusion.transformer import Fusion
 from dialogue.fusion.units import collate as fusion_batch
 from dialogue.posterior.kernel import FloatArray, IntArray
@@ -127,22 +127,11 @@ def share_potentials(networks: Sequence[Network]) -> None:
 
 def copy_of(top: TopLayers) -> Fusion:
     """The layers to tune, as they are in the encoder."""
-    feed_forward, hidden = top.layers[0]["intermediate.dense.weight"].shape
     config = FusionConfig(
-        hidden=hidden,
-        heads=top.heads,
-        feed_forward=feed_forward,
-        layers=len(top.layers),
-        dropout=TUNED_DROPOUT,
-        encoder_dropout=0.0,
-        epsilon=top.epsilon,
-        pretrained=True,
-        words={},
-        sentences={},
-        activation=top.activation,
+        **sizes_of(top), dropout=TUNED_DROPOUT, encoder_dropout=0.0, pretrained=True, words={}, sentences={}
     )
     layers = Fusion(config)
-    layers.continue_from(top.layers)
+    layers.continue_from(top)
     return layers
 
 

@@ -13,14 +13,15 @@ from dialogue.config import Fusion as FusionSection
 from dialogue.encoding import EncoderSet
 from dialogue.fusion.forward import Fused
 from dialogue.fusion.member import Member, fusion_view, out_of_fold, see
-from dialogue.fusion.shape import FusionConfig
+from dialogue.fusion.shape import FusionConfig, sizes_of
 from dialogue.fusion.units import Units
 from dialogue.plugins import build_encoders
-from dialogue.posterior.kernel import FloatArray, IntArray, View
+from dialogue.posterior.kernel import IntArray, View
 from dialogue.posterior.softmax_map import alternate
 from dialogue.training.memory import release
 from encoders.base import Encoder
 from encoders.bert import BertEncoder
+from encoders.bert_weights import TopLayers
 from encoders.features import Utterance
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], None]
 
+WIDTH, HEADS = 128, 4  # of a fusion that continues no encoder
 FEWEST = 40  # texts; below, nothing that learns from labels can be judged by a fold
 
 
@@ -55,7 +57,7 @@ def train_members(
     if len(material.labels) < FEWEST or len(np.unique(material.labels)) < 2 or not (tuned or learners):
         return [], {}
     fold = alternate(material.labels, config.fusion.folds, config.seed)
-    top = continued_layers(encoders) if tuned else Top(None, [])
+    top = continued_layers(encoders) if tuned else None
     members: list[Member] = []
     outside: list[dict[str, View]] = []
     for m in range(config.fusion.folds):
@@ -85,7 +87,7 @@ def fit_learners(config: Config, material: Material, names: Sequence[str], rows:
 def tune(
     config: Config,
     material: Material,
-    top: Top,
+    top: TopLayers | None,
     own: Mapping[str, Encoder],
     rows: IntArray,
     rest: IntArray,
@@ -102,12 +104,12 @@ def tune(
         answers = answers.beside({name: see(encoder, material.answers) for name, encoder in own.items()})
     lessons = Lessons(units.pick(rows), material.labels[rows], answers, material.answer_of[rows])
     held_out = units.pick(rest), material.labels[rest]
-    shape, layers, recipe = shape_of(config.fusion, top, units), top.layers or None, recipe_of(config)
+    shape, recipe = shape_of(config.fusion, top, units), recipe_of(config)
     many = posterior.fusions if posterior.type == "ensemble" else 1
     networks = [
         train_fusion(
             shape,
-            layers,
+            top,
             lessons,
             held_out,
             replace(recipe, seed=config.seed + number),
@@ -117,7 +119,7 @@ def tune(
     ]
     notes: dict[str, float] = {}
     if posterior.of == "fusion" and posterior.type == "mcmc":
-        networks, notes = sample_fusions(networks[0], layers, lessons, held_out[0], recipe, posterior.fusions, progress)
+        networks, notes = sample_fusions(networks[0], top, lessons, held_out[0], recipe, posterior.fusions, progress)
     return [Fused.of(network.config, network.arrays()) for network in networks], notes
 
 
@@ -136,45 +138,23 @@ def recipe_of(config: Config) -> Recipe:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Top:
-    """The last layers of encoder `name`, to continue, and the sizes of a fusion; without, of one from scratch."""
-
-    name: str | None
-    layers: list[Mapping[str, FloatArray]]
-    width: int = 128
-    heads: int = 4
-    feed_forward: int = 256
-    epsilon: float = 1e-12
-    activation: str = "gelu"
-
-
-def shape_of(section: FusionSection, top: Top, units: Units) -> FusionConfig:
-    """The sizes of a fusion that continues `top` and is joined by the other encoders' views."""
-    joins = {name: seen for name, seen in units.seen.items() if name != top.name}
+def shape_of(section: FusionSection, top: TopLayers | None, units: Units) -> FusionConfig:
+    """The sizes of a fusion that continues `top`, or begins with nothing, and reads these views."""
+    scratch = {"hidden": WIDTH, "heads": HEADS, "feed_forward": 2 * WIDTH, "layers": section.layers, "epsilon": 1e-12}
     return FusionConfig(
-        hidden=top.width,
-        heads=top.heads,
-        feed_forward=top.feed_forward,
-        epsilon=top.epsilon,
-        activation=top.activation,
-        layers=len(top.layers) or section.layers,
+        **(scratch if top is None else sizes_of(top)),
         dropout=section.dropout,
         encoder_dropout=section.encoder_dropout,
-        pretrained=bool(top.layers),
-        words={name: seen.words.shape[1] for name, seen in joins.items()},
-        sentences={name: seen.sentence.shape[1] for name, seen in joins.items()},
+        pretrained=top is not None,
+        words={name: seen.words.shape[1] for name, seen in units.seen.items()},
+        sentences={name: seen.sentence.shape[1] for name, seen in units.seen.items()},
     )
 
 
-def continued_layers(encoders: EncoderSet) -> Top:
+def continued_layers(encoders: EncoderSet) -> TopLayers | None:
     """The last layers of the encoder that the fusion continues."""
     if encoders.continued is None:
-        return Top(None, [])
+        return None
     encoder = encoders.encoders[encoders.continued.name]
     assert isinstance(encoder, BertEncoder)
-    found = encoder.top_layers(encoders.continued.layers)
-    assert found is not None
-    layers = list(found.layers)
-    feed_forward = layers[0]["intermediate.dense.weight"].shape[0]
-    return Top(encoders.continued.name, layers, encoder.dim, found.heads, feed_forward, found.epsilon, found.activation)
+    return encoder.top_layers(encoders.continued.layers)

@@ -14,7 +14,7 @@ import torch
 
 from dialogue.encoding import Continued, EncoderSet
 from dialogue.fusion.forward import Fused
-from dialogue.fusion.shape import FusionConfig
+from dialogue.fusion.shape import FusionConfig, sizes_of
 from dialogue.fusion.training import contrastive, encode, fused
 from dialogue.fusion.transformer import Fusion, activate
 from dialogue.fusion.units import Units, collate
@@ -29,9 +29,9 @@ TEXTS = ["book a telescope tour", "the moon!", "", "what is 望远镜 doing toni
 SCRATCH = FusionConfig(16, 2, 24, 2, 0.1, 0.1, 1e-12, False, {"words": 256}, {"words": 256})
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny("bert", tmp_path_factory.mktemp("bert"))
+@pytest.fixture(scope="module", params=["bert", "mpnet"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(request.param, tmp_path_factory.mktemp(request.param))
 
 
 def encoder_set(folder: Path, layers: int) -> EncoderSet:
@@ -46,21 +46,17 @@ def encoder_set(folder: Path, layers: int) -> EncoderSet:
 def continued(encoders: EncoderSet, units: Units) -> Fusion:
     """A fusion on the last layers of the encoder, untrained."""
     top = continued_layers(encoders)
+    assert top is not None
     config = FusionConfig(
-        hidden=top.width,
-        heads=top.heads,
-        feed_forward=top.feed_forward,
-        layers=len(top.layers),
+        **sizes_of(top),
         dropout=0.1,
         encoder_dropout=0.1,
-        epsilon=top.epsilon,
         pretrained=True,
         words={"words": units.seen["words"].words.shape[1]},
         sentences={"words": units.seen["words"].sentence.shape[1]},
-        activation=top.activation,
     )
     fusion = Fusion(config)
-    fusion.continue_from(top.layers)
+    fusion.continue_from(top)
     return fusion
 
 

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 CORPUS = ["book a telescope tour for tonight", "what is the moon doing", "the sky is clear tonight", "我想订望远镜观测"]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-SHIFTED = ["[UNK]", "[PAD]", "[CLS]", "[SEP]"]  # the padding id of XLM-R is 1
+SHIFTED = ["[UNK]", "[PAD]", "[CLS]", "[SEP]"]  # the padding id of XLM-R and MPNet is 1
 COMMON = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
 
 
@@ -41,6 +41,7 @@ def configuration(family: str) -> Any:
         "roberta": lambda: t.RobertaConfig(**COMMON, **positions, vocab_size=120, pad_token_id=0),
         "xlm-roberta": lambda: t.XLMRobertaConfig(**COMMON, **positions, vocab_size=120, pad_token_id=1),
         "electra": lambda: t.ElectraConfig(**COMMON, **positions, vocab_size=120, embedding_size=20),
+        "mpnet": lambda: t.MPNetConfig(**COMMON, **positions, vocab_size=120, pad_token_id=1),
         "xlnet": lambda: t.XLNetConfig(vocab_size=120, d_model=32, n_layer=3, n_head=4, d_inner=48),
         "gpt2": lambda: t.GPT2Config(vocab_size=300, n_positions=40, n_embd=32, n_layer=3, n_head=4),
     }
@@ -58,7 +59,7 @@ def save_tiny(family: str, folder: Path) -> Path:
         for parameter in model.parameters():
             parameter.data += 0.2 * torch.randn_like(parameter)
     model.save_pretrained(folder)
-    core = byte_pairs() if family == "gpt2" else word_pieces(SHIFTED if family == "xlm-roberta" else SPECIAL)
+    core = byte_pairs() if family == "gpt2" else word_pieces(SHIFTED if family in ("xlm-roberta", "mpnet") else SPECIAL)
     named = {} if family == "gpt2" else {"pad_token": "[PAD]", "unk_token": "[UNK]"}
     PreTrainedTokenizerFast(tokenizer_object=core, **named).save_pretrained(folder)
     return folder
