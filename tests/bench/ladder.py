@@ -6,8 +6,9 @@
     python -m tests.bench.ladder --large                      all-mpnet-base-v2 in place of MiniLM, about three hours
 
 Data sets are found in `--data DIR` or STARFOLD_DATASETS. Every result is a line of results/ladder.jsonl; `--table`
-prints them. `--large` measures two rungs more, `mpnet` and `fusion+mpnet` (where the model is: `en-mpnet/bot.yml`). Features of pretrained encoders are cached between runs in `--cache`, so the times of later runs leave
-them out.
+prints them. `--large` measures two more rungs, `mpnet` and `fusion+mpnet`; `en-mpnet/bot.yml` says where that model
+is found. Features of pretrained encoders are cached between runs in `--cache`, so the times of later runs leave them
+out.
 """
 
 from __future__ import annotations

@@ -4,13 +4,14 @@
     python -m tests.bench.slots --split valid --rung tagger       what to choose by
     python -m tests.bench.slots --split valid --only snips --rung tagger --limit 2000
     python -m tests.bench.slots --only snips --rung bot --vectors glove.6B.50d.txt
+    python -m tests.bench.slots --only snips --rung bot --large
 
 The rungs: `words`, a tagger on the last layer of the default pretrained encoder; `early`, the same with the states of
 its early layers; `tagger`, with layers after those tuned where there are enough examples; `bot`, the whole of it,
-intents too, by `starfold test nlu`; `bot+vectors`, that with pretrained word vectors beside (`--vectors`, a file). Slot
-F1 counts whole spans (Tjong Kim Sang and Buchholz 2000), a sentence is right when its intent and every entity are (Goo
-et al. 2018, FitzGerald et al. 2022); of a rung without intents `spans` is the share of sentences whose every entity is
-right.
+intents too, by `starfold test nlu`; `bot+mpnet`, that with all-mpnet-base-v2 in MiniLM's place (`en-mpnet/bot.yml`);
+`bot+vectors` and `bot+mpnet+vectors`, with pretrained word vectors beside (`--vectors`, a file). Slot F1 counts whole
+spans (Tjong Kim Sang and Buchholz 2000), a sentence is right when its intent and every entity are (Goo et al. 2018,
+FitzGerald et al. 2022); of a rung without intents `spans` is the share of sentences whose every entity is right.
 
 Data sets are found in `--data DIR` or STARFOLD_DATASETS: `snips/` and `massive_zh/` as JSON lines of text, intent,
 tokens and tags. Every result is a line of results/slots.jsonl; `--table` prints the newest of each. Features of
@@ -67,6 +68,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rung", choices=RUNGS)
     parser.add_argument("--split", choices=["valid", "test"], default="test")
     parser.add_argument("--vectors", type=Path, help="pretrained word vectors, one more encoder of the rung bot")
+    parser.add_argument("--large", action="store_true", help="the larger pretrained encoder in the rung bot")
     parser.add_argument("--limit", type=int, help="learn from so many of the first training examples")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "starfold-bench")
@@ -84,10 +86,11 @@ def measure(name: str, rung: str, options: argparse.Namespace) -> dict[str, Any]
         with (options.data / name / "train.jsonl").open(encoding="utf-8") as lines:
             train.write_text("".join(islice(lines, options.limit)), "utf-8")
         test = options.data / name / f"{options.split}.jsonl"
-        if rung == "bot" and options.vectors is not None:
-            rung, project = "bot+vectors", beside(HERE / LANGUAGES[name], options.vectors.resolve(), Path(place))
-        else:
-            project = HERE / LANGUAGES[name]
+        project = HERE / LANGUAGES[name]
+        if rung == "bot" and options.large:
+            rung, project = "bot+mpnet", HERE / "en-mpnet"
+        if rung.startswith("bot") and options.vectors is not None:
+            rung, project = f"{rung}+vectors", beside(project, options.vectors.resolve(), Path(place))
         bot = rung.startswith("bot")
         found = whole(train, test, project, options) if bot else alone(name, rung, train, test, options)
     return {"task": name, "rung": rung, "split": options.split, "seed": options.seed, **found}
