@@ -320,7 +320,7 @@ def test_the_plug_in_of_a_guide_passes_its_own_test(guide, module, project):
     test(project) if inspect.signature(test).parameters else test()
 
 
-@pytest.mark.parametrize("guide", ["encoders/README.md", "policies/README.md"])
+@pytest.mark.parametrize("guide", ["README.md", "encoders/README.md", "policies/README.md"])
 def test_the_bot_yml_of_a_guide_is_taken(guide, project):
     lay(guide, project)
     (project / "data").mkdir()
@@ -390,6 +390,7 @@ def test_every_snippet_is_run_by_a_test_here():
     assert found == {
         ("README.md", "actions.py"),
         ("README.md", "postcard.py"),
+        ("README.md", "bot.yml"),
         *(("dialogue/channels/README.md", name) for name in ("bot.yml", "postcards.py", "test_postcards.py")),
         *(("encoders/README.md", name) for name in ("shapes.py", "test_shapes.py", "bot.yml")),
         *(("policies/README.md", name) for name in ("desk/patience.py", "test_patience.py", "bot.yml")),
