@@ -145,6 +145,8 @@ class Family:
                 child.process.kill()
             for which, handler in before.items():
                 signal.signal(which, handler)
+        if self._asked[0] == signal.SIGINT:
+            raise KeyboardInterrupt  # a signal's own could come while objects are torn down, where it is ignored
         signal.raise_signal(self._asked[0])  # ended by it, as a single process would be
 
     def _hear(self, which: int, frame: FrameType | None) -> None:
