@@ -144,9 +144,10 @@ def _from_hub(name: str) -> Path:
         folder = snapshot_download(name, allow_patterns=["*.json", "*.txt", "*.model", "*.safetensors"])
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         near = get_close_matches(name, PACKAGES, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f", did you mean {near[0]!r}?" if near else ""
         raise ModelNotFoundError(
             f"model {name!r} is neither a folder nor an installed package, and could not be had from the hub "
-            f"({type(error).__name__}){hint} Packages known to hold weights: {', '.join(PACKAGES)}."
+            f"({type(error).__name__}){hint}; name a folder with its files, or a package that holds weights: "
+            f"{', '.join(PACKAGES)}"
         ) from error
     return Path(folder)

@@ -11,6 +11,7 @@ import numpy as np
 from dialogue.config import Config
 from dialogue.config import Fusion as FusionSection
 from dialogue.encoding import EncoderSet
+from dialogue.errors import TrainingError
 from dialogue.fusion.forward import Fused
 from dialogue.fusion.member import Member, fusion_view, out_of_fold, see
 from dialogue.fusion.shape import FusionConfig, sizes_of
@@ -81,7 +82,17 @@ def fit_learners(config: Config, material: Material, names: Sequence[str], rows:
     """The encoders that learn from labels, fitted on some of the texts."""
     built = build_encoders(config)
     utterances, classes = [material.utterances[int(i)] for i in rows], [material.classes[int(i)] for i in rows]
-    return {name: built[name].fit(utterances, classes, seed=config.seed) for name in names}
+    return {name: fit_encoder(name, built[name], utterances, classes, config.seed) for name in names}
+
+
+def fit_encoder(
+    name: str, encoder: Encoder, utterances: Sequence[Utterance], classes: Sequence[str], seed: int
+) -> Encoder:
+    """Fit one encoder. Raises `TrainingError` with its name where it says that it cannot be."""
+    try:
+        return encoder.fit(utterances, classes, seed=seed)
+    except ValueError as error:
+        raise TrainingError(f"encoder {name!r} of bot.yml: {error}") from error
 
 
 def tune(

@@ -21,7 +21,7 @@ from dialogue.posterior.kernel import FloatArray, IntArray, ViewKernel, Views
 from dialogue.posterior.mixture import AnyHead, fit_mixture
 from dialogue.tagging.tagger import Tagger
 from dialogue.training.corpus import Corpus, remembered
-from dialogue.training.members import Material, train_members
+from dialogue.training.members import Material, fit_encoder, train_members
 from dialogue.training.memory import release
 from dialogue.views import apart, sentences
 from encoders.base import Encoder
@@ -198,7 +198,7 @@ def fit_encoders(
     for done, (name, encoder) in enumerate(built.items()):
         progress("encoders", done, len(built))
         if not encoder.supervised:
-            fitted[name] = encoder.fit(utterances, classes, seed=config.seed)
+            fitted[name] = fit_encoder(name, encoder, utterances, classes, config.seed)
     progress("encoders", len(built), len(built))
     types = {name: config.encoders[name].type for name in fitted}
     return EncoderSet(fitted, types, to_continue(fitted, config.fusion)), learners

@@ -153,6 +153,12 @@ def test_layers_are_tuned_for_entities_where_enough_are_annotated(
     assert again.parse(taught.texts[0]).entities == model.parse(taught.texts[0]).entities
 
 
+@pytest.mark.parametrize("encoder", [{"type": "bert", "model": "."}, {"type": "word2vec", "vectors": "bot.yml"}])
+def test_an_encoder_that_cannot_be_fitted_is_named(encoder: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"encoder 'one' of bot\.yml: (model folder|vectors)"):
+        train_model(config(tmp_path, encoders={"one": encoder}), corpus())
+
+
 def test_nothing_to_learn_from_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no examples"):
         train_model(config(tmp_path), Corpus((), ()))
