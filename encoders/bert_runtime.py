@@ -160,9 +160,14 @@ def _read(file: Path, opened: Callable[[bytes], Opened]) -> Opened:
 def _exact_session(model: bytes) -> InferenceSession:
     """A session of the model, or on a processor that would not multiply its bytes exactly of its slower twin."""
     session = _session(model)
+    return session if _is_exact(session) else _session(unsigned(model))
+
+
+def _is_exact(session: InferenceSession) -> bool:
+    """Whether this processor multiplies the model's bytes exactly."""
     given = session.get_inputs()[0]
     nothing = {given.name: np.zeros((1, 1, given.shape[-1]), np.float32), "mask": np.ones((1, 1), np.int32)}
-    return session if session.run([EXACT], nothing)[0].all() else _session(unsigned(model))
+    return bool(session.run([EXACT], nothing)[0].all())
 
 
 def _session(model: bytes) -> InferenceSession:
