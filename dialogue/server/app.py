@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi_offline import FastAPIOffline
 
 import dialogue
 from dialogue.brokers import broker_of
@@ -104,7 +105,9 @@ def create_app(
             await client.aclose()
             await parts.limiter.close()
 
-    app = FastAPI(title=service.bot.name, version=dialogue.__version__, description=ABOUT, lifespan=lifespan)
+    app = FastAPIOffline(
+        redoc_url=None, title=service.bot.name, version=dialogue.__version__, description=ABOUT, lifespan=lifespan
+    )
     app.state.parts = parts
     replies.install(app)
     for router in (conversations_api.router, model_api.router, stream.router, health.router):

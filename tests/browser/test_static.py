@@ -133,3 +133,19 @@ def test_no_file_names_another_server():
         (p.name, url) for p, text in texts.items() for url in re.findall(r"\b(?:https?:)?//[a-z][\w.-]+\.\w+", text)
     }
     assert {url for _, url in found} <= {"http://www.w3.org"}
+
+
+def test_the_page_of_the_api_asks_no_other_server_and_tries_a_call(browser, bot):
+    page = browser.new_page()
+    asked, complaints = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(f"{bot.url}/docs")
+    page.get_by_role("link", name="/health/live").click()
+    page.get_by_role("button", name="Try it out").click()
+    page.get_by_role("button", name="Execute").click()
+    page.locator(".live-responses-table .response-col_status", has_text="200").wait_for()
+    page.close()
+    assert complaints == []
+    assert len(asked) > 3
+    assert [url for url in asked if not url.startswith(f"{bot.url}/")] == []
