@@ -130,8 +130,10 @@ def read(file: Path) -> tuple[dict[str, int], FloatArray]:
         ValueError: if the file is missing, of an unknown suffix, or damaged.
     """
     suffix = file.with_suffix("").suffix if file.suffix == ".gz" else file.suffix
-    if suffix not in SUFFIXES or not file.is_file():
-        raise ValueError(f"vectors: {file} is no file of a known format; expected one of {', '.join(SUFFIXES)} (.gz)")
+    if not file.is_file():
+        raise ValueError(f"vectors: {file} does not exist; expected a file of word vectors")
+    if suffix not in SUFFIXES:
+        raise ValueError(f"vectors: {file} is of no known format; expected one of {', '.join(SUFFIXES)} (.gz)")
     try:
         return _read_gensim(file) if suffix in (".kv", ".bin") else _read_text(file)
     except Exception as error:  # gensim, gzip and pickle each raise their own
