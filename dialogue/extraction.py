@@ -10,7 +10,6 @@ from dialogue.domain import REQUESTED_SLOT, Domain, Slot, SlotMapping
 from dialogue.events import SlotSet, UserUttered
 from dialogue.slots import kept
 from dialogue.tracker import Tracker
-from dialogue.understanding import SHORTCUT
 from policies.types import Entity
 
 ABSENT = object()
@@ -27,10 +26,9 @@ class Heard:
 
 
 def hear(said: UserUttered, entities: Sequence[Entity]) -> Heard:
-    """A message. A doubted one has no intent; what a button sends, or no person said, is no text."""
+    """A message. A doubted one has no intent; what no person said is no text, what a button sends is, as in Rasa."""
     intent = said.intent if said.understood else None
-    pressed = intent is not None and SHORTCUT.fullmatch(said.text or "")
-    return Heard("" if said.external or pressed else said.text or "", intent, entities)
+    return Heard("" if said.external else said.text or "", intent, entities)
 
 
 def extract_slots(domain: Domain, tracker: Tracker, heard: Heard) -> list[SlotSet]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from policies.history import LISTEN, NOT_UNDERSTOOD, Point
+from policies.history import ANYTHING, LISTEN, NOT_UNDERSTOOD, Point
 from policies.types import Belief, Decision, Kind
 
 
@@ -10,7 +10,7 @@ def follow(point: Point, belief: Belief, policy: str) -> Decision:
     """What a rule or story does at a point.
 
     What answers an intent is as sure as the intent: its posterior mean is copied from the belief. What follows from an
-    action before it, or answers the very words a story has, is certain, and so is listening.
+    action before it, or answers the very words a story has or whatever is said, is certain, and so is listening.
     """
     last = point.past[-1]
     if point.action == LISTEN:
@@ -20,6 +20,8 @@ def follow(point: Point, belief: Belief, policy: str) -> Decision:
         reason, confidence = f"follows from {last.action}: {point.where} says so", 1.0
     elif last.intent is None:
         reason, confidence = f"{point.where} answers these very words", 1.0
+    elif last.intent == ANYTHING:
+        reason, confidence = f"{point.where} answers whatever is said", 1.0
     else:
         said = "what was not understood" if last.intent == NOT_UNDERSTOOD else last.intent
         reason, confidence = f"{point.where} answers {said}", intent_mean(belief)

@@ -10,6 +10,7 @@ from policies.types import FILLED, DialogueState, Entity, Kind, Story, StoryStep
 
 LISTEN = "action_listen"
 NOT_UNDERSTOOD = "nlu_fallback"
+ANYTHING = "<anything>"  # the intent of a step that any message is
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,8 @@ class Move:
         """What a matching step may have as its `step_key`."""
         if self.turn is None:
             return (self.action or "",)
-        by_intent = user_key(self.turn.intent)
-        return (by_intent,) if self.turn.text is None else (by_intent, text_key(self.turn.text))
+        keys = (user_key(self.turn.intent), user_key(ANYTHING))
+        return keys if self.turn.text is None else (*keys, text_key(self.turn.text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +117,14 @@ def points(story: Story) -> Iterator[Point]:
 
     A first step that is an action is what the story begins after, so it is not a place to choose. A rule that waits
     for no one does not say what comes after its last action; one without any action says nothing to the message, as the
-    bot does between two messages of a story. A story ends at the first thing the bot says in free words.
+    bot does between two messages of a story. A rule that listens and then acts does so whatever is said. A story ends
+    at the first thing the bot says in free words.
     """
     slots: dict[str, Any] = {}
     form: str | None = None
     says_form = False
     past: list[StoryStep] = []
-    for step in (*story.condition, *story.steps, None):
+    for step in (*story.condition, *(_with_anything(story.steps) if story.is_rule else story.steps), None):
         if step is not None and step.bot_text is not None:
             return
         choice = _choice(story, past, step)
@@ -137,6 +139,17 @@ def points(story: Story) -> Iterator[Point]:
             form, says_form = step.active_form, True
         if is_user(step) or step.action not in (None, LISTEN):
             past.append(step)
+
+
+def _with_anything(steps: Iterable[StoryStep]) -> Iterator[StoryStep]:
+    """The steps of a rule, with what the user says between listening and acting, which it leaves open."""
+    listened: StoryStep | None = None
+    for step in steps:
+        if listened is not None and step.action is not None:
+            yield StoryStep(intent=ANYTHING, where=listened.where)
+        if step.action is not None or is_user(step):
+            listened = step if step.action == LISTEN else None
+        yield step
 
 
 def recent(past: tuple[StoryStep, ...], turns: int) -> tuple[StoryStep, ...]:
@@ -176,6 +189,8 @@ def step_matches(step: StoryStep, move: Move) -> bool:
 def _intent_matches(wanted: str | None, found: str | None) -> bool:
     if wanted is None:
         return False
+    if wanted == ANYTHING:
+        return True
     if found is None:
         return wanted == NOT_UNDERSTOOD
     return wanted in (found, base_intent(found))

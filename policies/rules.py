@@ -42,11 +42,10 @@ class RulePolicy:
         self.leaving_ = tuple(story for story in stories if not story.is_rule and any(_left(story)))
         self.left_ = {place for story in self.leaving_ for place in _left(story)}
         self.points_: Suffixes[Point] = Suffixes()
-        for rule in self.rules_:
-            for point in points(rule):
-                self.points_.add(point.past, point)
-        # A rule may look back as many turns as it has user steps, and at the actions before the first of them.
-        self.turns_ = 1 + max((sum(map(is_user, rule.steps)) for rule in self.rules_), default=0)
+        self.turns_ = 1  # a rule may look back as many turns as it has user steps, and at the actions before them
+        for point in (point for rule in self.rules_ for point in points(rule)):
+            self.points_.add(point.past, point)
+            self.turns_ = max(self.turns_, 1 + sum(map(is_user, point.past)))
         return self
 
     def decide(self, belief: Belief, state: DialogueState) -> Verdict:

@@ -27,8 +27,8 @@ class Part:
         return [name for name in self.options if name not in known]
 
 
-def read_parts(section: Node, what: str, report: Report) -> Iterator[Part]:
-    """Every item: a mapping with `name`, or a bare name. `rasa.some.module.Name` is `Name`.
+def read_parts(section: Node, what: str, known: Collection[str], report: Report) -> Iterator[Part]:
+    """Every item: a mapping with `name`, or a bare name. `rasa.some.module.Name` is `Name`, if that is `known`.
 
     A template of Rasa 1, which is a single text, is an error, as it is in Rasa 3.
     """
@@ -52,7 +52,8 @@ def read_parts(section: Node, what: str, report: Report) -> Iterator[Part]:
             continue
         name = read_text(written.pop("name"), f"name of an item of {what}", report)
         if name is not None:
-            yield Part(name.rpartition(".")[2] if name.startswith("rasa.") else name, item.where, written)
+            short = name.rpartition(".")[2]
+            yield Part(short if name.startswith("rasa.") and short in known else name, item.where, written)
 
 
 def unknown(part: Part, what: str, known: Collection[str]) -> Row:

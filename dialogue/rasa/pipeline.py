@@ -74,6 +74,7 @@ COMPONENTS: Mapping[str, Known] = MappingProxyType(
         "DucklingHTTPExtractor": Known("", "went with Rasa 1; use DucklingEntityExtractor", True),
     }
 )
+KNOWN = (*COMPONENTS, "CountVectorsFeaturizer", "DucklingEntityExtractor", "FallbackClassifier")
 
 
 @dataclass(slots=True)
@@ -89,7 +90,7 @@ class Pipeline:
 def read_pipeline(section: Node, report: Report) -> Pipeline:
     """Read the list under `pipeline:`. Without a FallbackClassifier the gate keeps its default, and weighs costs."""
     pipeline = Pipeline()
-    parts = list(read_parts(section, "pipeline", report))
+    parts = list(read_parts(section, "pipeline", KNOWN, report))
     for part in parts:
         if part.name == "CountVectorsFeaturizer":
             pipeline.rows.append(_read_counts(part, pipeline))
@@ -100,8 +101,7 @@ def read_pipeline(section: Node, report: Report) -> Pipeline:
         elif part.name in COMPONENTS:
             pipeline.rows.append(_row(part, COMPONENTS[part.name]))
         else:
-            known = {*COMPONENTS, "CountVectorsFeaturizer", "DucklingEntityExtractor", "FallbackClassifier"}
-            pipeline.rows.append(unknown(part, "component", known))
+            pipeline.rows.append(unknown(part, "component", KNOWN))
     if not parts:
         pipeline.rows.append(Row(section.where, "pipeline", LEARNED, "nothing is listed: starfold's own defaults"))
     return pipeline

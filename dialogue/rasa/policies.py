@@ -55,7 +55,7 @@ def read_policies(section: Node, gate: Mapping[str, Node] | None, report: Report
     Returns:
         The value of `policies:` in bot.yml, and a row for each policy.
     """
-    parts = list(read_parts(section, "policies", report))
+    parts = list(read_parts(section, "policies", POLICIES, report))
     rows = [_row(part) for part in parts]
     if not parts and is_empty(section):
         parts = [Part(name, section.where, {}) for name in DEFAULTS]

@@ -54,7 +54,7 @@ DOMAIN = Domain(
                 mapped(
                     "from_intent", value="none", intents=("deny",), conditions=(MappingCondition("booking", "note"),)
                 ),
-                mapped("from_text", not_intents=("deny",), conditions=(MappingCondition("booking", "note"),)),
+                mapped("from_text", not_intents=("deny", "bye"), conditions=(MappingCondition("booking", "note"),)),
             ),
         ),
         "likes": Slot("likes", "bool", mappings=(mapped("from_intent", value=True, intents=("affirm",)),)),

@@ -95,6 +95,11 @@ def story(*steps: str) -> str:
             "with utter_bye after 'greet', but rule 'hello'",
         ),
         (
+            rule("open", "action: utter_bye, action: action_listen, action: utter_again"),
+            story("intent: bye, action: utter_bye, intent: greet, action: utter_greet"),
+            "with utter_greet after 'greet', but rule 'open' (rules.yml:3:53)",
+        ),
+        (
             rule("in", "intent: why, action: utter_why", condition="[active_loop: trip]"),
             story(f"{TRIP}, intent: why, action: utter_other"),
             "with utter_other after 'why', but rule 'in'",
@@ -165,6 +170,7 @@ def test_each_is_found_with_both_places(tmp_path, rules, stories, expected):
         (HELLO + rule("start", "intent: greet, action: utter_hi", condition="[slot_was_set: [open: true]]"), ""),
         (HELLO + rule("start", "intent: greet, action: utter_hi", condition="[active_loop: trip]"), ""),
         (HELLO + rule("after", "action: utter_bye, intent: greet, action: utter_again"), ""),
+        (HELLO + rule("open", "action: utter_bye, action: action_listen, action: utter_again"), ""),
         (HELLO + HELLO.replace("hello", "twin"), ""),
         (HELLO, story("intent: greet, action: utter_greet, intent: bye, action: utter_bye")),
         (HELLO, story(f"{TRIP}, intent: greet, action: trip, active_loop: null, action: utter_done")),

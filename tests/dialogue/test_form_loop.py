@@ -296,6 +296,13 @@ def test_who_answers_the_form_after_all_is_back_in_it_and_is_checked():
     assert where(talk) == ("booking", "people")
 
 
+def test_what_a_button_sends_fills_a_slot_from_text_as_in_rasa():
+    talk = Talk(make_bot())
+    for text in ("book", "Rome", "3"):
+        talk.say(text)
+    assert talk.say("/affirm") == ["Booked: Rome, 3, /affirm."]
+
+
 def test_a_form_is_left_for_good():
     talk = Talk(make_bot(policies=leaving_chain()))
     talk.say("book")

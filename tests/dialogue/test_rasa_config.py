@@ -180,6 +180,10 @@ def test_every_policy_of_rasa_has_a_row(tmp_path: Path, name: str) -> None:
         ),
         ("pipeline:\n- name: my.own.Thing", "2:3: warning: my.own.Thing: a component of your own is passed over"),
         (
+            "pipeline:\n- name: rasa.nlu.own.Thing",
+            "2:3: warning: rasa.nlu.own.Thing: a component of your own is passed over",
+        ),
+        (
             "pipeline:\n- name: DucklingEntityExtractor\n  dimensions: [time]",
             "2:3: warning: DucklingEntityExtractor: there is no url",
         ),

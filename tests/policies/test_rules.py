@@ -110,6 +110,41 @@ def test_a_rule_that_does_not_wait_says_nothing_of_what_follows():
     assert does(rules, state(said("faq", "utter_faq", "utter_ask_helped"))) == "action_listen"
 
 
+def test_a_rule_that_listens_and_then_acts_does_so_whatever_is_said():
+    rules = [
+        GREET,
+        rule("ask", user("ask"), action("utter_ask")),
+        rule("noted", action("utter_ask"), action("action_listen"), action("utter_noted"), action("utter_more")),
+    ]
+    asked = said("ask", "utter_ask")
+    assert does(rules, state(asked)) == "action_listen"
+    for intent in ("bye", "greet", None):
+        verdict = decide(rules, state(asked, said(intent)))
+        assert (verdict.kind, verdict.action, verdict.confidence) == (Kind.ACT, "utter_noted", 1.0)
+        assert verdict.reason == "rule 'noted' (rules.yml:1) answers whatever is said"
+    assert does(rules, state(asked, said("bye", "utter_noted"))) == "utter_more"
+    assert does(rules, state(asked, said("bye", "utter_noted", "utter_more"))) == "action_listen"
+    assert does(rules, state(said("bye"), said("greet"))) == "utter_greet"
+    assert does(rules, state(asked, said("bye", "utter_noted", "utter_more"), said("bye"))) is None
+
+
+def test_what_is_open_in_a_rule_may_lie_between_what_is_not():
+    rules = [
+        rule(
+            "two",
+            user("ask"),
+            action("utter_ask"),
+            action("action_listen"),
+            action("utter_noted"),
+            user("bye"),
+            action("utter_bye"),
+        )
+    ]
+    asked = said("ask", "utter_ask")
+    assert does(rules, state(asked, said(None, "utter_noted"), said("bye"))) == "utter_bye"
+    assert does(rules, state(said("greet", "utter_ask"), said(None))) is None
+
+
 FORM_RULES = [
     rule("book", user("book"), action("booking"), form("booking")),
     rule(
