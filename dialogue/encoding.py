@@ -32,13 +32,14 @@ class Continued:
 class EncoderSet:
     """Fitted encoders under their own names, with their types, in the order of bot.yml.
 
-    `continued` is what the fusion continues; the tagger reads the states that go into the last layers of `tagged`.
+    `continued` is what the fusion continues; the tagger reads the states that go into the last layers of each of
+    `tagged`.
     """
 
     encoders: Mapping[str, Encoder]
     types: Mapping[str, str]
     continued: Continued | None
-    tagged: Continued | None = None
+    tagged: Sequence[Continued] = ()
 
     def see(
         self, utterances: Sequence[Utterance], cache: FeatureCache | None = None, clock: dict[str, float] | None = None
@@ -52,19 +53,20 @@ class EncoderSet:
         """
         seen: dict[str, Seen] = {}
         below: Below | None = None
-        early: Early | None = None
+        early: dict[str, Early] = {}
+        tagged = {one.name: one.layers for one in self.tagged}
         for name, encoder in self.encoders.items():
             start = time.perf_counter()
             if isinstance(encoder, BertEncoder):
-                depths = [one.layers if one and one.name == name else 0 for one in (self.continued, self.tagged)]
-                layers = tuple(sorted({depth for depth in depths if depth}))
+                continued = self.continued.layers if self.continued and self.continued.name == name else 0
+                layers = tuple(sorted({continued, tagged.get(name, 0)} - {0}))
                 records = pretrained(encoder, utterances, layers, cache)
                 seen[name] = flatten(records) if records else see(encoder, utterances)
-                if depths[0]:
-                    below = lower(records, utterances, layers.index(depths[0]), encoder.dim)
-                if depths[1]:
-                    states = [at_depth(record, layers.index(depths[1]), encoder.dim) for record in records]
-                    early = Early(states, [record.offsets for record in records])
+                if continued:
+                    below = lower(records, utterances, layers.index(continued), encoder.dim)
+                if name in tagged:
+                    states = [at_depth(record, layers.index(tagged[name]), encoder.dim) for record in records]
+                    early[name] = Early(states, [record.offsets for record in records])
             else:
                 seen[name] = see(encoder, utterances)
             if clock is not None:
@@ -79,7 +81,7 @@ class EncoderSet:
 
     @classmethod
     def load(
-        cls, folder: Path, types: Mapping[str, str], continued: Continued | None, tagged: Continued | None = None
+        cls, folder: Path, types: Mapping[str, str], continued: Continued | None, tagged: Sequence[Continued] = ()
     ) -> EncoderSet:
         """Read what `save` wrote. Raises `ValueError` naming a missing or damaged file."""
         encoders = {name: resolve(kind).load(folder / name) for name, kind in types.items()}

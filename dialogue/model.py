@@ -256,12 +256,12 @@ class Model:
 
     def save(self, folder: Path) -> None:
         """Write model.json, encoders/, members/, head/ and, where there is one, tagger/ into an empty folder."""
-        continued, tagged = self.encoders.continued, self.encoders.tagged
+        continued = self.encoders.continued
         settings = {
             "language": self.language,
             "encoders": dict(self.encoders.types),
             "continued": [continued.name, continued.layers] if continued else None,
-            "tagged": [tagged.name, tagged.layers] if tagged else None,
+            "tagged": [[one.name, one.layers] for one in self.encoders.tagged],
             "members": [dict(member.types) for member in self.members],
             "classes": list(self.meaning.classes),
             "entities": self.entities.as_dict(),
@@ -284,7 +284,8 @@ class Model:
         file = folder / FILE
         try:
             settings = json.loads(file.read_text("utf-8"))
-            continued, tagged = (Continued(*found) if (found := settings[k]) else None for k in ("continued", "tagged"))
+            continued = Continued(*found) if (found := settings["continued"]) else None
+            tagged = tuple(Continued(*one) for one in settings["tagged"])
             meaning = Meaning(tuple(settings["classes"]))
             tables = EntityTables.from_dict(settings["entities"])
             members, tags = settings["members"], settings["tagger"]

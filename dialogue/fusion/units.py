@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -63,15 +63,22 @@ class Early:
     states: Sequence[NDArray[np.float16]]
     offsets: Sequence[NDArray[np.int32]]
 
+    def pick(self, rows: IntArray) -> Early:
+        """Some of the texts."""
+        return Early([self.states[i] for i in rows], [self.offsets[i] for i in rows])
+
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """N texts as fusion and tagger read them: each encoder's view, and states of a pretrained one's lower layers."""
+    """N texts as fusion and tagger read them: each encoder's view, and states of pretrained ones' lower layers.
+
+    `below` is that of the encoder which the fusion continues, `early` has one entry for each that the tagger reads.
+    """
 
     seen: Mapping[str, Seen]
     below: Below | None
     count: int
-    early: Early | None = None
+    early: Mapping[str, Early] = field(default_factory=dict)
 
     def pick(self, rows: IntArray) -> Units:
         """Some of the texts."""
@@ -79,9 +86,7 @@ class Units:
         below = None
         if self.below is not None:
             below = Below([self.below.states[i] for i in rows], [self.below.word_of[i] for i in rows])
-        early = None
-        if self.early is not None:
-            early = Early([self.early.states[i] for i in rows], [self.early.offsets[i] for i in rows])
+        early = {name: one.pick(rows) for name, one in self.early.items()}
         return Units(seen, below, len(rows), early)
 
     def only(self, names: Collection[str]) -> Units:

@@ -32,16 +32,14 @@ def dense_words(units: Units) -> dict[str, Seen]:
 
 
 def piece_vectors(units: Units, text: int, pieces: Sequence[Piece]) -> FloatArray:
-    """[n, D]: for each piece of text number `text` the vectors of its word by all encoders and its early state.
+    """[n, D]: for each piece of text number `text` the vectors of its word by all encoders and its early states.
 
     The last layers of a sentence encoder are made for whole sentences, the early ones still tell words apart.
     """
     words = np.array([piece.word for piece in pieces], np.int64)
     views = dense_words(units).values()
     parts = [np.asarray(view.words[view.starts[text] + words], np.float32) for view in views]
-    if units.early is not None:
-        states = units.early.states[text].astype(np.float32)  # [s, H]
-        parts.append(shares(pieces, units.early.offsets[text]) @ states)
+    parts += [shares(pieces, one.offsets[text]) @ one.states[text].astype(np.float32) for one in units.early.values()]
     return np.concatenate(parts, axis=1) if parts else np.zeros((len(pieces), 0), np.float32)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 import numpy as np
 
@@ -12,19 +12,17 @@ from dialogue.posterior.kernel import FloatArray, IntArray
 from dialogue.tagging.tags import Piece
 from encoders.gru_forward import UNKNOWN, Vocabulary, both_ways, spelling
 
-CONSTANTS = ("mean", "scale", "temperature")
+POTENTIALS = ("start", "transition", "end")
+SHARED = (*POTENTIALS, "mean", "scale", "temperature")  # by all networks; what is one's own begins with its number
 GRU = tuple(
     f"gru.{kind}_l0{way}" for way in ("", "_reverse") for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 )
-SHARED = ("start", "transition", "end")
 LEARNED = (
     *("words.weight", "characters.weight", "convolution.weight", "convolution.bias", "emit.weight", "emit.bias"),
-    *SHARED,
     *GRU,
 )
 DENSE = ("dense.weight", "dense.bias")  # only where an encoder has dense words
 TUNED = ("tuned.weight", "tuned.bias")  # only where layers of an encoder are tuned
-BESIDE = "beside."  # of a second network's arrays, which has no tuned layers and shares the potentials between tags
 PAIRED = ("before.weight", "after.weight")  # only where there were enough texts to learn pairs of neighbours from
 
 
@@ -56,15 +54,29 @@ def mean_emissions(
     texts: Sequence[Sequence[Piece]],
     dense: FloatArray,
     marks: FloatArray,
-    tuned: FloatArray | None = None,
+    tuned: Sequence[FloatArray] = (),
 ) -> FloatArray:
-    """The mean of `emissions` [n, T] over the network and, where there is one, the network beside it."""
-    found = emissions(vocabulary, arrays, texts, dense, marks, tuned)
-    beside = {name.removeprefix(BESIDE): array for name, array in arrays.items() if name.startswith(BESIDE)}
-    if not beside:
-        return found
-    same = {name: arrays[name] for name in CONSTANTS}
-    return (found + emissions(vocabulary, {**same, **beside}, texts, dense, marks)) * np.float32(0.5)
+    """The mean of `emissions` [n, T] over all networks; `tuned` [n, H] are of the first ones, which tune layers."""
+    networks = zip_longest(split(arrays), tuned)
+    found: FloatArray = np.mean([emissions(vocabulary, a, texts, dense, marks, t) for a, t in networks], axis=0)
+    return found
+
+
+def split(arrays: Mapping[str, FloatArray]) -> list[dict[str, FloatArray]]:
+    """What `emissions` reads of each network, in their order."""
+    numbers = range(1 + max(int(name.partition(".")[0]) for name in arrays if name not in SHARED))
+    return [
+        {
+            **{name: arrays[name] for name in SHARED},
+            **{name.removeprefix(first): array for name, array in arrays.items() if name.startswith(first)},
+        }
+        for first in map(prefix, numbers)
+    ]
+
+
+def prefix(number: int) -> str:
+    """What the names of a network's own arrays begin with."""
+    return f"{number}."
 
 
 def emissions(
@@ -79,11 +91,11 @@ def emissions(
 
     Args:
         vocabulary: of pieces, characters and pairs.
-        arrays: the network's, with `mean` and `scale` [D] of the encoders' words.
+        arrays: one network's, with `mean` and `scale` [D] of the encoders' words.
         texts: the pieces of each, at least one.
         dense: [n, D] the encoders' words as they are.
         marks: [n, M].
-        tuned: [n, H] of the tuned layers, where there are some.
+        tuned: [n, H] of its tuned layers, where it has some.
     """
     forms = [form(piece) for pieces in texts for piece in pieces]
     parts = [arrays["words.weight"][vocabulary.word_ids(forms)], spelling(arrays, vocabulary.character_ids(forms))]

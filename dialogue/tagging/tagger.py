@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -18,13 +19,13 @@ from dialogue.posterior.kernel import FloatArray
 from dialogue.tagging.agreement import Taught, taught
 from dialogue.tagging.crf import Chain, Potentials, spans
 from dialogue.tagging.features import Patterns, alone, dense_words, marks, piece_vectors, shares
-from dialogue.tagging.forward import CONSTANTS, LEARNED, SHARED, TUNED, Spellings, form, mean_emissions
+from dialogue.tagging.forward import LEARNED, POTENTIALS, SHARED, Spellings, form, mean_emissions, prefix
 from dialogue.tagging.tags import Label, Piece, Span, labels_of, pieces_of, tag_count, tags_of
 from encoders.bert_weights import TopLayers
 from encoders.features import Utterance
 from policies.types import Entity
 
-FILE, ARRAYS, COSTS = "tagger.json", "tagger.safetensors", "costs"
+FILE, ARRAYS, COSTS, LAYERS = "tagger.json", "tagger.safetensors", "costs", "layers-"
 EXTRACTOR = "tagger"
 FEWEST_PAIRED = 2000  # texts with an entity, from which on pairs of neighbours are read, too
 TOGETHER = 64  # texts read at once
@@ -55,7 +56,8 @@ class Tagger:
         vocabulary: pieces, characters and pairs of pieces it knows.
         arrays: see `dialogue.tagging.forward`.
         taught: which labels are those of which intent.
-        layers: its own tuned copy of layers of the pretrained encoder, where it had enough to learn from.
+        layers: its own tuned copies of layers of the pretrained encoders, where it had enough to learn from. The first
+            networks read them, one each.
     """
 
     labels: tuple[Label, ...]
@@ -64,12 +66,12 @@ class Tagger:
     vocabulary: Spellings
     arrays: Mapping[str, FloatArray]
     taught: Taught
-    layers: Fused | None = None
+    layers: Mapping[str, Fused] = field(default_factory=dict)
 
     def read(self, utterances: Sequence[Utterance], units: Units) -> list[Reading]:
         """What the tagger makes of each text of the units."""
         temperature = float(self.arrays["temperature"][0])
-        chain = Chain.constrained(*(self.arrays[name] / temperature for name in SHARED))
+        chain = Chain.constrained(*(self.arrays[name] / temperature for name in POTENTIALS))
         pieces = [pieces_of(utterance) for utterance in utterances]
         filled = [number for number, some in enumerate(pieces) if some]
         emissions = [np.zeros((0, tag_count(self.labels)))] * len(pieces)
@@ -104,15 +106,13 @@ class Tagger:
         patterns = compiled(self.patterns)
         dense = [piece_vectors(units, number, some) for number, some in zip(rows, texts, strict=True)]
         seen = [marks(utterances[number].text, some, patterns) for number, some in zip(rows, texts, strict=True)]
-        tuned = None if self.layers is None else self.tune(units, rows, texts)
+        tuned = [self.tune(name, units, rows, texts) for name in self.layers]
         inputs = np.concatenate(dense), np.concatenate(seen), tuned
         return mean_emissions(self.vocabulary, self.arrays, texts, *inputs).astype(np.float64)
 
-    def tune(self, units: Units, rows: Sequence[int], texts: Sequence[Sequence[Piece]]) -> FloatArray | None:
-        """[n, H]: what the tuned layers make of each of the n pieces of the texts `rows`."""
-        early, layers = units.early, self.layers
-        if layers is None or early is None:
-            return None
+    def tune(self, name: str, units: Units, rows: Sequence[int], texts: Sequence[Sequence[Piece]]) -> FloatArray:
+        """[n, H]: what the tuned layers of an encoder make of each of the n pieces of the texts `rows`."""
+        early, layers = units.early[name], self.layers[name]
         below = alone([early.states[number] for number in rows])
         states = layers.states(pad(below, np.arange(len(rows)), layers.config.hidden, ()))  # [B, s, H]
         offsets = [early.offsets[number] for number in rows]
@@ -127,7 +127,7 @@ class Tagger:
         return Entity(label.entity, start, end, reading.text[start:end], EXTRACTOR, probability, role, group)
 
     def save(self, folder: Path) -> None:
-        """Write tagger.json, tagger.safetensors and the tuned layers, if there are some, into an existing folder."""
+        """Write tagger.json, tagger.safetensors and the tuned layers of each encoder into an existing folder."""
         settings = {
             "labels": [[label.entity, label.role, label.group] for label in self.labels],
             "encoders": list(self.encoders),
@@ -136,11 +136,12 @@ class Tagger:
             "characters": list(self.vocabulary.characters),
             "pairs": list(self.vocabulary.pairs),
             "intents": list(self.taught.intents),
+            "tuned": list(self.layers),
         }
         (folder / FILE).write_text(json.dumps(settings, ensure_ascii=False), "utf-8")
         save_arrays(folder / ARRAYS, {**self.arrays, COSTS: self.taught.costs})
-        if self.layers is not None:
-            save_fusion(folder, self.layers)
+        for name, layers in self.layers.items():
+            save_fusion(folder, layers, LAYERS + name)
 
     @classmethod
     def load(cls, folder: Path) -> Tagger:
@@ -152,16 +153,16 @@ class Tagger:
             patterns = tuple((str(name), str(pattern)) for name, pattern in settings["patterns"])
             known = ({str(x): i for i, x in enumerate(settings[k], 2)} for k in ("words", "characters", "pairs"))
             vocabulary = Spellings(*known)
-            encoders, intents = (tuple(map(str, settings[k])) for k in ("encoders", "intents"))
+            encoders, intents, tuned = (tuple(map(str, settings[k])) for k in ("encoders", "intents", "tuned"))
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{file} is missing or damaged: {error}") from error
-        arrays = load_arrays(folder / ARRAYS, (*LEARNED, *CONSTANTS, COSTS))
+        arrays = load_arrays(folder / ARRAYS, (*(prefix(0) + name for name in LEARNED), *SHARED, COSTS))
         said = Taught(intents, arrays.pop(COSTS))
         if len(arrays["start"]) != tag_count(labels):
             raise ValueError(f"{file} and {ARRAYS} do not fit: {len(labels)} labels, {len(arrays['start'])} tags")
         if said.costs.shape != (len(intents), len(labels)):
             raise ValueError(f"{file} and {ARRAYS} do not fit: {len(intents)} intents, costs {said.costs.shape}")
-        layers = load_fusion(folder) if TUNED[0] in arrays else None
+        layers = {name: load_fusion(folder, LAYERS + name) for name in tuned}
         return cls(labels, encoders, patterns, vocabulary, arrays, said, layers)
 
 
@@ -170,7 +171,7 @@ def fit_tagger(
     annotated: Sequence[Sequence[Entity]],
     units: Units,
     patterns: Sequence[tuple[str, str]],
-    top: TopLayers | None = None,
+    tops: Mapping[str, TopLayers] = MappingProxyType({}),
     *,
     intents: Sequence[str | None] = (),
     seed: int,
@@ -183,12 +184,12 @@ def fit_tagger(
         annotated: the entities of each.
         units: what the encoders see in them.
         patterns: names and regular expressions that may help.
-        top: layers of the pretrained encoder that go on from the early states, to be copied and tuned.
+        tops: layers of pretrained encoders that go on from their early states, to be copied and tuned.
         intents: of each text, where they are known; None for what is no example of one.
         seed: of everything random.
         progress: is told passes done and due.
     """
-    from dialogue.tagging.training import Lesson, train_network, vocabulary_of
+    from dialogue.tagging.training import Lesson, train_networks, vocabulary_of
 
     labels = labels_of(annotated)
     if not labels:
@@ -200,23 +201,28 @@ def fit_tagger(
     mean, scale = every.mean(axis=0, dtype=np.float32), 1 / (every.std(axis=0, dtype=np.float32) + 1e-3)
     del every
     found = compiled(patterns)
-    early = units.early if top is not None else None
     lessons = [
         Lesson(
             [form(piece) for piece in pieces[i]],
             ((vectors[i] - mean) * scale).astype(np.float16),
             marks(utterances[i].text, pieces[i], found),
             tags_of(pieces[i], annotated[i], labels),
-            early.states[i] if early is not None else None,
-            shares(pieces[i], early.offsets[i]) if early is not None else None,
         )
         for i in rows
     ]
+    courses: list[tuple[TopLayers | None, list[Lesson]]] = []
+    for name, top in tops.items():
+        early = units.early[name].pick(np.array(rows))
+        read = zip(lessons, early.states, map(shares, pieces.values(), early.offsets), strict=True)
+        courses.append((top, [replace(lesson, states=states, shares=some) for lesson, states, some in read]))
     vocabulary = vocabulary_of(lessons, paired=sum(map(bool, annotated)) >= FEWEST_PAIRED)
-    arrays, layers = train_network(lessons, vocabulary, tag_count(labels), top, seed, progress)
+    if not courses or vocabulary.pairs:
+        courses.append((None, lessons))
+    arrays, layers = train_networks(courses, vocabulary, tag_count(labels), seed, progress)
     arrays.update({"mean": mean.astype(np.float32), "scale": scale.astype(np.float32)})
     said = taught(labels, annotated, intents or [None] * len(annotated))
-    return Tagger(labels, tuple(dense_words(units)), tuple(patterns), vocabulary, arrays, said, layers)
+    tuned = dict(zip(tops, layers, strict=True))
+    return Tagger(labels, tuple(dense_words(units)), tuple(patterns), vocabulary, arrays, said, tuned)
 
 
 def learned_from(utterances: Sequence[Utterance], annotated: Sequence[Sequence[Entity]], seed: int) -> list[int]:

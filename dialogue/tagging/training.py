@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import cycle, islice
 
@@ -19,7 +19,7 @@ from dialogue.fusion.transformer import Fusion
 from dialogue.fusion.units import collate as fusion_batch
 from dialogue.posterior.kernel import FloatArray, IntArray
 from dialogue.tagging.features import alone
-from dialogue.tagging.forward import BESIDE, DENSE, LEARNED, PAIRED, SHARED, TUNED, Spellings, pairs_of
+from dialogue.tagging.forward import DENSE, LEARNED, PAIRED, POTENTIALS, TUNED, Spellings, pairs_of, prefix
 from dialogue.tagging.network import Batch, Network
 from encoders.adamw import AdamW
 from encoders.bert_weights import TopLayers
@@ -67,40 +67,38 @@ def vocabulary_of(lessons: Sequence[Lesson], *, paired: bool = False) -> Spellin
     return Spellings(number(words), number(characters), number(again))
 
 
-def train_network(
-    lessons: Sequence[Lesson],
+def train_networks(
+    courses: Sequence[tuple[TopLayers | None, Sequence[Lesson]]],
     vocabulary: Spellings,
     tags: int,
-    top: TopLayers | None,
     seed: int,
     progress: Callable[[int, int], None],
-) -> tuple[dict[str, FloatArray], Fused | None]:
-    """The arrays `forward` reads, without `mean` and `scale`, and the tuned copy of the layers of `top`.
+) -> tuple[dict[str, FloatArray], list[Fused]]:
+    """The arrays `forward` reads, without `mean` and `scale`, and the tuned copies of layers.
 
-    Where layers are tuned and pairs are read, a second network, which tunes none, is trained beside the first: it is
-    cheap, and the two err differently. Every lesson has at least one piece.
+    One network for each course: layers to tune, if any, and the lessons, which are the same texts in all. Networks that
+    read other layers, or none, err differently. Every lesson has at least one piece.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         rng = np.random.default_rng(seed)
-        held = held_out(lessons, rng)
-        rest = [lesson for i, lesson in enumerate(lessons) if i not in held]
-        first = lessons[0]
+        held = held_out(courses[0][1], rng)
+        asked = [[lesson for i, lesson in enumerate(lessons) if i in held] for _, lessons in courses]
+        rest = [[lesson for i, lesson in enumerate(lessons) if i not in held] for _, lessons in courses]
+        first = courses[0][1][0]
         known = (len(vocabulary.words), len(vocabulary.characters))
         sizes = (*known, first.dense.shape[1], first.marks.shape[1], tags, len(vocabulary.pairs))
-        network = Network(*sizes, copy_of(top) if top is not None else None)
-        networks = [network, *([Network(*sizes)] if top is not None and vocabulary.pairs else [])]
-        due = [passes_due(one, rest) for one in networks]
-        for number, one in enumerate(networks):
-            read = rest if one.layers is not None else [replace(lesson, states=None, shares=None) for lesson in rest]
-            fit(one, read, vocabulary, rng, partial(went_on, progress, sum(due[:number]), sum(due)))
-            one.eval()
+        networks = [Network(*sizes, copy_of(top) if top is not None else None) for top, _ in courses]
+        due = list(map(passes_due, networks, rest))
+        for number, (network, lessons) in enumerate(zip(networks, rest, strict=True)):
+            fit(network, lessons, vocabulary, rng, partial(went_on, progress, sum(due[:number]), sum(due)))
+            network.eval()
         share_potentials(networks)
-        temperature = calibrated(networks, [lessons[i] for i in sorted(held)], vocabulary)
-        arrays = arrays_of(network)
-        for one in networks[1:]:
-            arrays.update({BESIDE + name: array for name, array in arrays_of(one).items() if name not in SHARED})
-        tuned = Fused.of(network.layers.config, network.layers.arrays()) if network.layers is not None else None
+        temperature = calibrated(networks, asked, vocabulary)
+        arrays = {name: array_of(networks[0], name) for name in POTENTIALS}
+        for number, network in enumerate(networks):
+            arrays.update({prefix(number) + name: array_of(network, name) for name in own(network)})
+        tuned = [Fused.of(one.layers.config, one.layers.arrays()) for one in networks if one.layers is not None]
     return {**arrays, "temperature": np.array([temperature], np.float32)}, tuned
 
 
@@ -109,18 +107,22 @@ def went_on(progress: Callable[[int, int], None], before: int, due: int, done: i
     progress(before + done, due)
 
 
-def arrays_of(network: Network) -> dict[str, FloatArray]:
-    """What `forward` reads of one network."""
+def own(network: Network) -> tuple[str, ...]:
+    """The names of what `forward` reads of one network only."""
     parts = ((DENSE, network.dense), (TUNED, network.tuned), (PAIRED, network.before))
-    state = network.state_dict()
-    names = (*LEARNED, *(name for names, part in parts if part is not None for name in names))
-    return {name: state[name].detach().numpy().copy() for name in names}
+    return (*LEARNED, *(name for names, part in parts if part is not None for name in names))
+
+
+def array_of(network: Network, name: str) -> FloatArray:
+    """A parameter as it is now."""
+    found: FloatArray = network.get_parameter(name).detach().numpy().copy()
+    return found
 
 
 @torch.no_grad()
 def share_potentials(networks: Sequence[Network]) -> None:
     """The first network gets the mean potentials between tags, to go with the mean emissions."""
-    for name in SHARED:
+    for name in POTENTIALS:
         mean = torch.stack([network.get_parameter(name) for network in networks]).mean(dim=0)
         networks[0].get_parameter(name).copy_(mean)
 
@@ -246,15 +248,15 @@ def pad_both(shares: Sequence[FloatArray]) -> Tensor:
 
 
 @torch.no_grad()
-def calibrated(networks: Sequence[Network], lessons: Sequence[Lesson], vocabulary: Spellings) -> float:
+def calibrated(networks: Sequence[Network], lessons: Sequence[Sequence[Lesson]], vocabulary: Spellings) -> float:
     """The temperature of highest held-out probability (Guo et al. 2017, "On Calibration of Modern Neural Networks").
 
     It divides all potentials, so that what is decoded stays as it is. Those between tags are the first network's.
     """
-    if not lessons:
+    if not lessons[0]:
         return DEFAULT_TEMPERATURE
-    batch, network = collate(lessons, vocabulary), networks[0]
-    emission = torch.stack([one(batch) for one in networks]).mean(dim=0)
+    read, network = [collate(some, vocabulary) for some in lessons], networks[0]
+    batch, emission = read[0], torch.stack([one(some) for one, some in zip(networks, read, strict=True)]).mean(dim=0)
     kept = [p.detach().clone() for p in (network.start, network.transition, network.end)]
     losses = []
     for temperature in TEMPERATURES:

@@ -35,7 +35,7 @@ from encoders.tokenizer import tokenize
 Progress = Callable[[str, int, int], None]
 SKIPPED = 6  # the tagger reads the states after one sixth of the layers
 TUNED, FEWEST_TUNED = 3, 2000  # layers that it tunes from there on; texts with an entity, below which it tunes none
-FEWEST_ANNOTATED = 40  # texts with an entity; below, what was annotated is remembered and nothing is learned
+FEW_ANNOTATED = 40  # texts with an entity; below, what was annotated is remembered, too
 HINT_LOOSENESS = 2.0  # a name or description is worth half an example
 START: Mapping[str, ViewKernel] = {
     "bert": ViewKernel(1.0, 3.0),
@@ -66,7 +66,7 @@ def train_model(config: Config, corpus: Corpus, progress: Progress = lambda stag
     number = {name: i for i, name in enumerate(meaning.classes)}
     labels = np.array([number[name] for name in corpus.classes], np.int64)
     encoders, learners = fit_encoders(config, utterances, corpus.classes, progress)
-    if taught_entities(config, corpus) >= FEWEST_ANNOTATED:
+    if taught_entities(config, corpus):
         encoders = replace(encoders, tagged=to_tag(encoders.encoders))
     release()
     progress("look", 0, 1)
@@ -75,7 +75,7 @@ def train_model(config: Config, corpus: Corpus, progress: Progress = lambda stag
     progress("look", 1, 1)
     views = sentences(units)
     tagger = learn_entities(config, corpus, utterances, units, encoders, progress)
-    tables = remembered(corpus) if tagger is None else corpus.entities
+    tables = remembered(corpus) if taught_entities(config, corpus) < FEW_ANNOTATED else corpus.entities
     tuned = config.fusion.tune != "none"  # else nobody reads the words of the label-free encoders again
     continued = encoders.continued.name if encoders.continued is not None else None  # read by its lower states
     answers = [tokenize(text, config.language) for text in dict.fromkeys(corpus.answers.values())] if tuned else []
@@ -152,7 +152,7 @@ def learn_entities(
 ) -> Tagger | None:
     """The tagger, where the examples are annotated and bot.yml wants one."""
     taught = taught_entities(config, corpus)
-    if taught < FEWEST_ANNOTATED:
+    if not taught:
         return None
     from dialogue.tagging.tagger import fit_tagger
 
@@ -161,7 +161,7 @@ def learn_entities(
         corpus.annotated,
         units,
         corpus.patterns,
-        layers_to_tune(encoders) if taught >= FEWEST_TUNED else None,
+        layers_to_tune(encoders) if taught >= FEWEST_TUNED else {},
         intents=corpus.taught_intents(),
         seed=config.seed,
         progress=lambda done, total: progress("entities", done, total),
@@ -204,21 +204,24 @@ def fit_encoders(
     return EncoderSet(fitted, types, to_continue(fitted, config.fusion)), learners
 
 
-def to_tag(encoders: Mapping[str, Encoder]) -> Continued | None:
-    """The first pretrained encoder whose early layers can be read and continued."""
-    for name, encoder in encoders.items():
-        if isinstance(encoder, BertEncoder) and encoder.continues:
-            return Continued(name, encoder.layers - encoder.layers // SKIPPED)
-    return None
+def to_tag(encoders: Mapping[str, Encoder]) -> tuple[Continued, ...]:
+    """The pretrained encoders whose early layers can be read and continued."""
+    return tuple(
+        Continued(name, encoder.layers - encoder.layers // SKIPPED)
+        for name, encoder in encoders.items()
+        if isinstance(encoder, BertEncoder) and encoder.continues
+    )
 
 
-def layers_to_tune(encoders: EncoderSet) -> TopLayers | None:
-    """The layers that go on from what the tagger reads."""
-    if encoders.tagged is None:
-        return None
-    encoder = encoders.encoders[encoders.tagged.name]
-    found = encoder.top_layers(encoders.tagged.layers) if isinstance(encoder, BertEncoder) else None
-    return None if found is None else replace(found, layers=found.layers[:TUNED])
+def layers_to_tune(encoders: EncoderSet) -> dict[str, TopLayers]:
+    """The layers of each encoder that go on from what the tagger reads of it."""
+    found = {}
+    for name, layers in ((one.name, one.layers) for one in encoders.tagged):
+        encoder = encoders.encoders[name]
+        top = encoder.top_layers(layers) if isinstance(encoder, BertEncoder) else None
+        if top is not None:
+            found[name] = replace(top, layers=top.layers[:TUNED])
+    return found
 
 
 def to_continue(encoders: Mapping[str, Encoder], fusion: FusionSection) -> Continued | None:

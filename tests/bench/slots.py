@@ -118,13 +118,13 @@ def alone(name: str, rung: str, train: Path, test: Path, options: argparse.Names
     sets = [read_examples(file) for file in (train, test)]
     texts = [[tokenize(example.text, config.language) for example in examples] for examples in sets]
     fitted = {"bert": encoder.fit(texts[0])}
-    encoders = EncoderSet(fitted, {"bert": "bert"}, None, to_tag(fitted) if rung != "words" else None)
+    encoders = EncoderSet(fitted, {"bert": "bert"}, None, to_tag(fitted) if rung != "words" else ())
     store = FeatureCache(options.cache / "features.db")
     seen, asked = (encoders.see(utterances, store) for utterances in texts)
     annotated = [example.entities for example in sets[0]]
-    top = layers_to_tune(encoders) if rung == "tagger" and sum(map(bool, annotated)) >= FEWEST_TUNED else None
+    tops = layers_to_tune(encoders) if rung == "tagger" and sum(map(bool, annotated)) >= FEWEST_TUNED else {}
     start = time.process_time()
-    tagger = fit_tagger(texts[0], annotated, seen, [], top, seed=options.seed)
+    tagger = fit_tagger(texts[0], annotated, seen, [], tops, seed=options.seed)
     cpu = time.process_time() - start
     if tagger is None:
         raise SystemExit(f"{train} has no entities")

@@ -127,16 +127,18 @@ def test_states_below_are_kept_for_the_continued_encoder_only(encoders: EncoderS
 
 
 def test_the_tagger_reads_earlier_states_of_the_same_encoder(encoders: EncoderSet) -> None:
-    both = EncoderSet(encoders.encoders, encoders.types, encoders.continued, Continued("bert", 3)).see(utterances())
+    both = EncoderSet(encoders.encoders, encoders.types, encoders.continued, [Continued("bert", 3)]).see(utterances())
     alone = EncoderSet(encoders.encoders, encoders.types, Continued("bert", 3)).see(utterances())
-    assert both.early is not None
+    early = both.early["bert"]
     assert alone.below is not None
     assert_same(both, encoders.see(utterances()))
-    for early, below in zip(both.early.states, alone.below.states, strict=True):
-        assert np.array_equal(early, below)
-    assert [len(offsets) for offsets in both.early.offsets] == [len(states) for states in both.early.states]
-    assert both.narrowed().early is None
-    assert len(both.pick(np.array([1, 2])).early.states) == 2  # type: ignore[union-attr]
+    for ours, theirs in zip(early.states, alone.below.states, strict=True):
+        assert np.array_equal(ours, theirs)
+    assert [len(offsets) for offsets in early.offsets] == [len(states) for states in early.states]
+    assert both.narrowed().early == {}
+    picked = both.pick(np.array([2, 1])).early["bert"]
+    assert np.array_equal(picked.states[1], early.states[1])
+    assert np.array_equal(picked.offsets[0], early.offsets[2])
 
 
 def test_an_encoder_set_comes_back_from_disk(encoders: EncoderSet, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Entities that are learned: what is tagged, what is found, and how surely."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from dialogue.fusion.forward import Fused
 from dialogue.fusion.transformer import Fusion
 from dialogue.fusion.units import Early, Seen, Units
 from dialogue.tagging.features import mark_count, marks, piece_vectors, shares
-from dialogue.tagging.forward import emissions, form, mean_emissions
+from dialogue.tagging.forward import emissions, form, mean_emissions, split
 from dialogue.tagging.network import Network
 from dialogue.tagging.tagger import Tagger, compiled, fit_tagger, learned_from
 from dialogue.tagging.tags import Label, first, inside, labels_of, pieces_of, tags_of
@@ -133,15 +134,16 @@ def test_numpy_serves_what_torch_learned(which, taught, request):
     known = tagger.vocabulary
     sizes = (len(known.words), len(known.characters), 20, mark_count(tagger.patterns), 5, len(known.pairs))
     network = Network(*sizes).eval()
-    network.load_state_dict({k: torch.from_numpy(v) for k, v in tagger.arrays.items() if k in network.state_dict()})
+    (arrays,) = split(tagger.arrays)
+    network.load_state_dict({k: torch.from_numpy(v) for k, v in arrays.items() if k in network.state_dict()})
     rows = (0, 3, len(utterances) - 1)
     lessons, ours = [], []
     for i in rows:
         pieces = pieces_of(utterances[i])
         dense = piece_vectors(units, i, pieces)
         seen = marks(utterances[i].text, pieces, compiled(tagger.patterns))
-        ours.append(emissions(tagger.vocabulary, tagger.arrays, [pieces], dense, seen))
-        standard = (dense - tagger.arrays["mean"]) * tagger.arrays["scale"]
+        ours.append(emissions(tagger.vocabulary, arrays, [pieces], dense, seen))
+        standard = (dense - arrays["mean"]) * arrays["scale"]
         lessons.append(Lesson([form(p) for p in pieces], standard, seen, np.zeros(len(pieces), np.int64)))
     with torch.inference_mode():
         theirs = network(collate(lessons, tagger.vocabulary)).numpy()
@@ -168,25 +170,29 @@ def test_what_is_saved_finds_the_same(which, taught, tmp_path, request):
 
 @pytest.fixture(scope="module")
 def tuning(tmp_path_factory):
-    folder = save_tiny("bert", tmp_path_factory.mktemp("bert"))
-    encoder = BertEncoder(model=str(folder), runtime="torch", max_tokens=24).fit([])
-    fitted = {"bert": encoder}
-    encoders = EncoderSet(fitted, {"bert": "bert"}, None, to_tag(fitted))
+    fitted = {}
+    for name in ("bert", "mpnet"):
+        folder = save_tiny(name, tmp_path_factory.mktemp(name))
+        fitted[name] = BertEncoder(model=str(folder), runtime="torch", max_tokens=24).fit([])
+    encoders = EncoderSet(fitted, dict.fromkeys(fitted, "bert"), None, to_tag(fitted))
     pairs = list(travel(30, 0))
     utterances, annotated = [tokenize(text) for text, _ in pairs], [entities for _, entities in pairs]
-    top = layers_to_tune(encoders)
-    tagger = fit_tagger(utterances, annotated, encoders.see(utterances), [], top, seed=0)
-    return tagger, top, encoders
+    tops = layers_to_tune(encoders)
+    tagger = fit_tagger(utterances, annotated, encoders.see(utterances), [], tops, seed=0)
+    return tagger, tops, encoders
 
 
-def test_layers_of_the_pretrained_encoder_are_tuned_and_kept(tuning, tmp_path):
-    tagger, top, encoders = tuning
-    assert len(top.layers) == tagger.layers.config.layers == 3
+def test_layers_of_every_pretrained_encoder_are_tuned_and_kept(tuning, tmp_path):
+    tagger, tops, encoders = tuning
+    assert list(tagger.layers) == list(tops) == ["bert", "mpnet"]
     utterance = tokenize("to quito from lima on friday")
     units = encoders.see([utterance])
-    states, mask = units.early.states[0][None].astype(np.float32), np.ones((1, len(units.early.states[0])), bool)
-    moved = np.abs(tagger.layers.blocks(states, mask) - OnnxLayers.of(top)(states, mask)).max()
-    assert 0.01 < moved < 5
+    for name, layers in tagger.layers.items():
+        assert len(tops[name].layers) == layers.config.layers == 3
+        states = units.early[name].states[0][None].astype(np.float32)
+        mask = np.ones(states.shape[:2], bool)
+        moved = np.abs(layers.blocks(states, mask) - OnnxLayers.of(tops[name])(states, mask)).max()
+        assert 0.01 < moved < 5
     tagger.save(tmp_path)
     assert find(Tagger.load(tmp_path), [utterance], units) == find(tagger, [utterance], units)
 
@@ -196,26 +202,28 @@ def test_the_tuned_layers_are_served_as_torch_reads_them_but_for_eight_bits(tuni
     utterances = [tokenize("to quito from lima on friday"), tokenize("good bye")]
     units = encoders.see(utterances)
     vocabulary = tagger.vocabulary
+    arrays, layers = split(tagger.arrays)[1], tagger.layers["mpnet"]
     network = Network(
-        len(vocabulary.words), len(vocabulary.characters), 64, mark_count(()), 5, layers=Fusion(tagger.layers.config)
+        len(vocabulary.words), len(vocabulary.characters), 128, mark_count(()), 5, layers=Fusion(layers.config)
     ).eval()
     network.load_state_dict(
-        {k: torch.from_numpy(v) for k, v in tagger.arrays.items() if k in network.state_dict()}, strict=False
+        {k: torch.from_numpy(v) for k, v in arrays.items() if k in network.state_dict()}, strict=False
     )
-    tagger = replace(tagger, layers=Fused.of(network.layers.config, network.layers.arrays()))
+    tagger = replace(tagger, layers={"mpnet": Fused.of(network.layers.config, network.layers.arrays())})
     lessons, ours = [], []
     for i, utterance in enumerate(utterances):
         pieces = pieces_of(utterance)
         dense, seen = piece_vectors(units, i, pieces), marks(utterance.text, pieces, ())
-        ours.append(emissions(vocabulary, tagger.arrays, [pieces], dense, seen, tagger.tune(units, [i], [pieces])))
+        tuned = tagger.tune("mpnet", units, [i], [pieces])
+        ours.append(emissions(vocabulary, arrays, [pieces], dense, seen, tuned))
         lessons.append(
             Lesson(
                 [form(piece) for piece in pieces],
-                (dense - tagger.arrays["mean"]) * tagger.arrays["scale"],
+                (dense - arrays["mean"]) * arrays["scale"],
                 seen,
                 np.zeros(len(pieces), np.int64),
-                units.early.states[i],
-                shares(pieces, units.early.offsets[i]),
+                units.early["mpnet"].states[i],
+                shares(pieces, units.early["mpnet"].offsets[i]),
             )
         )
     with torch.inference_mode():
@@ -224,32 +232,33 @@ def test_the_tuned_layers_are_served_as_torch_reads_them_but_for_eight_bits(tuni
         assert np.allclose(theirs[row, : len(emission)], emission, atol=0.2)  # of some nats
 
 
-def test_beside_tuned_layers_a_second_network_has_its_say(tuning, monkeypatch, tmp_path):
-    _, top, encoders = tuning
+def test_each_encoder_has_a_network_and_one_that_tunes_nothing_has_its_say_beside(tuning, monkeypatch, tmp_path):
+    _, tops, encoders = tuning
     monkeypatch.setattr("dialogue.tagging.tagger.FEWEST_PAIRED", 20)
     pairs = list(travel(30, 0))
     utterances, annotated = [tokenize(text) for text, _ in pairs], [entities for _, entities in pairs]
     units, told_of = encoders.see(utterances), []
     tagger = fit_tagger(
-        utterances, annotated, units, [], top, seed=0, progress=lambda done, due: told_of.append((done, due))
+        utterances, annotated, units, [], tops, seed=0, progress=lambda done, due: told_of.append((done, due))
     )
     assert [done for done, _ in told_of] == sorted(done for done, _ in told_of)
-    assert told_of[-1] == (60, 60)  # thirty passes each
+    assert told_of[-1] == (90, 90)  # thirty passes each
     pieces = [pieces_of(utterance) for utterance in utterances[:2]]
     inputs = (
         np.concatenate([piece_vectors(units, i, some) for i, some in enumerate(pieces)]),
         np.concatenate([marks(utterances[i].text, some, ()) for i, some in enumerate(pieces)]),
     )
-    tuned = tagger.tune(units, [0, 1], pieces)
-    beside = {**tagger.arrays, **{n.removeprefix("beside."): a for n, a in tagger.arrays.items() if "beside." in n}}
-    other = {name: array for name, array in beside.items() if not name.startswith(("tuned.", "beside."))}
-    both = mean_emissions(tagger.vocabulary, tagger.arrays, pieces, *inputs, tuned)
-    one, two = (
-        emissions(tagger.vocabulary, tagger.arrays, pieces, *inputs, tuned),
-        emissions(tagger.vocabulary, other, pieces, *inputs),
+    tuned = [tagger.tune(name, units, [0, 1], pieces) for name in tagger.layers]
+    networks = split(tagger.arrays)
+    assert ["tuned.weight" in network for network in networks] == [True, True, False]
+    each = [
+        emissions(tagger.vocabulary, network, pieces, *inputs, some)
+        for network, some in zip(networks, [*tuned, None], strict=True)
+    ]
+    assert all(np.abs(one - other).max() > 0.1 for one, other in combinations(each, 2))
+    assert np.allclose(
+        mean_emissions(tagger.vocabulary, tagger.arrays, pieces, *inputs, tuned), sum(each) / 3, atol=1e-5
     )
-    assert np.abs(one - two).max() > 0.1
-    assert np.allclose(both, (one + two) / 2, atol=1e-5)
     tagger.save(tmp_path)
     assert find(Tagger.load(tmp_path), utterances, units) == find(tagger, utterances, units)
 
@@ -313,7 +322,7 @@ def test_early_states_are_averaged_over_the_subwords_of_each_piece():
     words = Seen(np.ones((3, 2), np.float32), np.array([0, 2, 3]), np.zeros((2, 2), np.float32))
     states = [np.array([[9, 9], [1, 2], [3, 4], [5, 6]], np.float16), np.array([[7, 8]], np.float16)]
     offsets = [np.array([[0, 0], [3, 4], [4, 6], [0, 0]]), np.array([[0, 3]])]  # the first word was cut off
-    units = Units({"bert": words}, None, 2, Early(states, offsets))
+    units = Units({"bert": words}, None, 2, {"bert": Early(states, offsets)})
     assert piece_vectors(units, 0, pieces_of(tokenize("hi you"))).tolist() == [[1, 1, 0, 0], [1, 1, 2, 3]]
     assert piece_vectors(units, 1, pieces_of(tokenize("one"))).tolist() == [[1, 1, 7, 8]]
 

@@ -141,16 +141,46 @@ def test_layers_are_tuned_for_entities_where_enough_are_annotated(
     plain = corpus(20)
     marked = tuple((Entity("first", 0, len(text.split()[0]), text.split()[0], "gold"),) for text in plain.texts)
     taught = replace(plain, annotated=marked)
-    assert train_model(made, taught).tagger.layers is None  # type: ignore[union-attr]
+    assert train_model(made, taught).tagger.layers == {}  # type: ignore[union-attr]
     monkeypatch.setattr(trainer_module, "FEWEST_TUNED", len(taught.texts))
     model = train_model(made, taught)
     assert model.tagger is not None
-    assert model.tagger.layers is not None
+    assert list(model.tagger.layers) == ["bert"]
     (tmp_path / "model").mkdir()
     model.save(tmp_path / "model")
     again = Model.load(tmp_path / "model")
     assert again.encoders.tagged == model.encoders.tagged
     assert again.parse(taught.texts[0]).entities == model.parse(taught.texts[0]).entities
+
+
+def test_few_annotated_examples_teach_roles_and_are_remembered(tmp_path: Path) -> None:
+    trips = [
+        ("rome", "oslo"),
+        ("oslo", "lima"),
+        ("lima", "quito"),
+        ("quito", "rome"),
+        ("paris", "delhi"),
+        ("delhi", "paris"),
+    ]
+    texts = [f"a ticket from {start} to {end}" for start, end in trips]
+    marked = tuple(
+        tuple(
+            Entity("city", text.index(city), text.index(city) + len(city), city, "gold", role=role)
+            for city, role in zip(pair, ("departure", "destination"), strict=True)
+        )
+        for text, pair in zip(texts, trips, strict=True)
+    )
+    plain = corpus(5)
+    taught = Corpus(
+        (*texts, *plain.texts), ("fly",) * 6 + plain.classes, annotated=(*marked, *((),) * len(plain.texts))
+    )
+    model = train_model(config(tmp_path, encoders={"words": "onehot"}, fusion={"tune": "none"}), taught)
+    found = model.parse("a ticket from delhi to oslo").entities
+    assert [(one.value, one.role) for one in found] == [("delhi", "departure"), ("oslo", "destination")]
+    assert [one.value for one in model.parse("paris greets delhi").entities if one.entity == "city"] == [
+        "paris",
+        "delhi",
+    ]
 
 
 @pytest.mark.parametrize("encoder", [{"type": "bert", "model": "."}, {"type": "word2vec", "vectors": "bot.yml"}])
