@@ -177,7 +177,7 @@ def fit_tagger(
     seed: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tagger | None:
-    """Learn from N texts with their entities; None where none is annotated.
+    """Learn from N texts with their entities; None where none is annotated, or none that is a piece or more.
 
     Args:
         utterances: the texts.
@@ -191,10 +191,9 @@ def fit_tagger(
     """
     from dialogue.tagging.training import Lesson, train_networks, vocabulary_of
 
-    labels = labels_of(annotated)
-    if not labels:
+    labels, rows = labels_of(annotated), learned_from(utterances, annotated, seed)
+    if not rows:
         return None
-    rows = learned_from(utterances, annotated, seed)
     pieces = {i: pieces_of(utterances[i]) for i in rows}
     vectors = {i: piece_vectors(units, i, pieces[i]).astype(np.float16) for i in rows}  # half the memory
     every = np.concatenate(list(vectors.values()))
@@ -210,6 +209,8 @@ def fit_tagger(
         )
         for i in rows
     ]
+    if not any(lesson.tags.any() for lesson in lessons):
+        return None
     courses: list[tuple[TopLayers | None, list[Lesson]]] = []
     for name, top in tops.items():
         early = units.early[name].pick(np.array(rows))

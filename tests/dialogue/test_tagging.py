@@ -298,6 +298,14 @@ def test_without_annotations_nothing_is_learned(taught):
     assert fit_tagger(utterances, [()] * len(utterances), units, [], seed=0) is None
 
 
+def test_from_a_piece_of_a_word_alone_nothing_is_learned():
+    utterances = [tokenize("at 10pm sharp"), tokenize("hello")]
+    units = Units({"one": Seen(np.ones((4, 2), np.float32), np.array([0, 3, 4]), np.ones((2, 2), np.float32))}, None, 2)
+    assert fit_tagger(utterances, [(Entity("time", 3, 4, "1", "gold"),), ()], units, [], seed=0) is None
+    whole = fit_tagger(utterances, [(Entity("time", 3, 7, "10pm", "gold"),), ()], units, [], seed=0)
+    assert [one.value for one in find(whole, utterances, units)[0]] == ["10pm"]
+
+
 def test_texts_without_entities_do_not_drown_the_others():
     utterances = [tokenize("book it")] * 100 + [tokenize("")]
     annotated = [(Entity("thing", 5, 7, "it", "gold"),)] * 5 + [()] * 96
