@@ -75,7 +75,8 @@ def train_model(config: Config, corpus: Corpus, progress: Progress = lambda stag
     progress("look", 1, 1)
     views = sentences(units)
     tagger = learn_entities(config, corpus, utterances, units, encoders, progress)
-    tables = remembered(corpus) if taught_entities(config, corpus) < FEW_ANNOTATED else corpus.entities
+    few = tagger is None or taught_entities(config, corpus) < FEW_ANNOTATED
+    tables = remembered(corpus) if few else corpus.entities
     tuned = config.fusion.tune != "none"  # else nobody reads the words of the label-free encoders again
     continued = encoders.continued.name if encoders.continued is not None else None  # read by its lower states
     answers = [tokenize(text, config.language) for text in dict.fromkeys(corpus.answers.values())] if tuned else []

@@ -183,6 +183,15 @@ def test_few_annotated_examples_teach_roles_and_are_remembered(tmp_path: Path) -
     ]
 
 
+def test_what_is_annotated_within_words_only_is_remembered_however_much_there_is(tmp_path: Path) -> None:
+    plain = corpus(10)
+    marked = tuple((Entity("letter", 0, 1, text[0], "gold"),) for text in plain.texts)
+    taught = replace(plain, annotated=marked)
+    model = train_model(config(tmp_path, encoders={"words": "onehot"}, fusion={"tune": "none"}), taught)
+    assert model.tagger is None
+    assert set(model.entities.lookups["letter"]) == {text[0] for text in plain.texts}
+
+
 @pytest.mark.parametrize("encoder", [{"type": "bert", "model": "."}, {"type": "word2vec", "vectors": "bot.yml"}])
 def test_an_encoder_that_cannot_be_fitted_is_named(encoder: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"encoder 'one' of bot\.yml: (model folder|vectors)"):
