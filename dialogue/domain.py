@@ -204,12 +204,21 @@ class Domain:
             or name in self.forms
             or name in self.responses
             or name in DEFAULT_ACTIONS
-            or name.removeprefix("utter_") in self.retrieval
+            or self.answers(name) is not None
         )
+
+    def says(self, name: str) -> bool:
+        """Whether an action only says something: a response, worded or not, or the answers of a retrieval intent."""
+        return name in self.responses or self.answers(name) is not None or self.lacks_response(name)
+
+    def answers(self, name: str) -> str | None:
+        """The retrieval intent that an action answers: `faq` for `utter_faq`."""
+        intent = name.removeprefix("utter_")
+        return intent if intent != name and intent in self.retrieval else None
 
     def lacks_response(self, name: str) -> bool:
         """Whether `actions` names a response that is nowhere worded: an action whose name begins with `utter_`."""
-        worded = name in self.responses or name.removeprefix("utter_") in self.retrieval
+        worded = name in self.responses or self.answers(name) is not None
         return name.startswith("utter_") and name in self.actions and not worded
 
     def as_dict(self) -> dict[str, Any]:

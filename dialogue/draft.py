@@ -9,7 +9,7 @@ from typing import Any
 from typing_extensions import Self
 
 from dialogue.events import ActionExecuted, BotUttered, Event
-from dialogue.message import Reply
+from dialogue.message import Button, Reply
 from dialogue.tracker import Tracker
 from policies.types import Decision
 
@@ -62,3 +62,22 @@ def uttered(reply: Reply, now: float) -> BotUttered:
         "custom": reply.custom,
     }
     return BotUttered(timestamp=now, metadata=dict(reply.metadata), text=reply.text, data=data)
+
+
+def reply_of(event: BotUttered) -> Reply:
+    """What a `bot` event said, the reverse of `uttered`; what has another shape is left out."""
+    data = event.data
+    buttons = tuple(
+        Button(str(one.get("title", "")), str(one.get("payload", "")))
+        for one in data.get("buttons") or ()
+        if isinstance(one, dict)
+    )
+    custom = data.get("custom")
+    return Reply(
+        text=event.text,
+        buttons=buttons,
+        image=data.get("image"),
+        attachment=data.get("attachment"),
+        custom=custom if isinstance(custom, dict) else None,
+        metadata=event.metadata,
+    )

@@ -30,7 +30,7 @@ from dialogue.events import (
 from dialogue.extraction import hear
 from dialogue.filling import fill_slots
 from dialogue.message import Message, Reply
-from dialogue.slots import seen_slots
+from dialogue.slots import seen_state
 from dialogue.tracker import Tracker
 from dialogue.understanding import belief_in, parse_data
 from policies.chain import Chain
@@ -147,8 +147,7 @@ class Engine:
         draft.add(said)
 
     def _state(self, tracker: Tracker) -> DialogueState:
-        state = tracker.state()
-        return replace(state, slots=seen_slots(self._domain.slots, state.slots))
+        return seen_state(self._domain.slots, tracker.state())
 
     def _session_is_over(self, tracker: Tracker, now: float, external: bool) -> bool:
         """Whether a new session begins. What no person says goes on with the session there is, however old."""

@@ -1,4 +1,8 @@
-"""Slots from what the user said: the mappings of the domain, applied after every message."""
+"""Slots from what the user said: the mappings of the domain, applied after every message.
+
+Slots come in the order of the domain, and each takes what the first of its mappings that applies finds. A `custom`
+mapping finds nothing itself but names an action, which may set any slot, so the mappings after it have their turn, too.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from dialogue.domain import REQUESTED_SLOT, Domain, Slot, SlotMapping
 from dialogue.events import SlotSet, UserUttered
 from dialogue.slots import kept
 from dialogue.tracker import Tracker
+from policies.history import NOT_UNDERSTOOD
 from policies.types import Entity
 
 ABSENT = object()
@@ -18,7 +23,7 @@ TRIGGER = "from_trigger_intent"
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A message as slot mappings see it. `intent` is None when the belief does not carry it."""
+    """A message as slot mappings see it. `intent` is `nlu_fallback` when the belief does not carry one."""
 
     text: str
     intent: str | None
@@ -26,68 +31,57 @@ class Heard:
 
 
 def hear(said: UserUttered, entities: Sequence[Entity]) -> Heard:
-    """A message. A doubted one has no intent; what no person said is no text, what a button sends is, as in Rasa."""
-    intent = said.intent if said.understood else None
+    """A message. A doubted one is `nlu_fallback`. What a button sends is text, what no person said is none."""
+    intent = said.intent if said.understood else NOT_UNDERSTOOD
     return Heard("" if said.external else said.text or "", intent, entities)
 
 
-def extract_slots(domain: Domain, tracker: Tracker, heard: Heard) -> list[SlotSet]:
-    """Which slots the message fills: for each slot by its first mapping that applies and finds a value."""
-    firsts = ((slot, next(_found(domain, slot, tracker, heard), None)) for slot in _slots(domain))
-    return [SlotSet(name=slot.name, value=kept(slot, first[1])) for slot, first in firsts if first is not None]
+def extract_slots(domain: Domain, tracker: Tracker, heard: Heard) -> Iterator[SlotSet | str]:
+    """What slots the message fills, and in its place the name of each action that may fill some."""
+    return (found for _, found in _found(domain, tracker, heard))
 
 
-def extract_on_activation(domain: Domain, tracker: Tracker, heard: Heard) -> list[SlotSet]:
-    """Which slots the message fills by being the one that activates a form, which has not asked for anything yet.
+def extract_on_activation(domain: Domain, tracker: Tracker, heard: Heard) -> Iterator[SlotSet | str]:
+    """The same of the message that activates a form, which has not asked for anything yet.
 
     By mappings with a condition, which did not hold before, or of type `from_trigger_intent`. What other mappings find
     was set before, and may have been validated since.
     """
-    events = []
-    for slot in _slots(domain):
-        first = next(_found(domain, slot, tracker, heard, activated=True), None)
-        if first is not None and (first[0].conditions or first[0].type == TRIGGER):
-            events.append(SlotSet(name=slot.name, value=kept(slot, first[1])))
-    return events
-
-
-def custom_actions(domain: Domain, tracker: Tracker, heard: Heard) -> list[str]:
-    """The actions that fill slots from this message, each once: those of `custom` mappings that apply."""
-    return list(
-        dict.fromkeys(
-            mapping.action
-            for slot in _slots(domain)
-            for mapping in slot.mappings
-            if mapping.type == "custom" and mapping.action and _applies(domain, slot, mapping, tracker, heard)
-        )
-    )
-
-
-def _slots(domain: Domain) -> list[Slot]:
-    return [slot for slot in domain.slots.values() if slot.name != REQUESTED_SLOT]
-
-
-def _ignored(domain: Domain, slot: Slot, tracker: Tracker) -> Sequence[str]:
-    """Intents that the active form ignores: they are `not_intent` of every mapping of its slots."""
-    form = domain.forms.get(tracker.active_form or "")
-    return form.ignored_intents if form is not None and slot.name in form.required_slots else ()
+    everything = _found(domain, tracker, heard, activated=True)
+    return (found for mapping, found in everything if mapping.conditions or mapping.type == TRIGGER)
 
 
 def _found(
-    domain: Domain, slot: Slot, tracker: Tracker, heard: Heard, *, activated: bool = False
-) -> Iterator[tuple[SlotMapping, Any]]:
-    """The mappings of a slot that apply and find a value, with the value."""
-    for mapping in slot.mappings or _by_its_name(domain, slot):
-        if not _applies(domain, slot, mapping, tracker, heard):
+    domain: Domain, tracker: Tracker, heard: Heard, *, activated: bool = False
+) -> Iterator[tuple[SlotMapping, SlotSet | str]]:
+    """The mappings that apply and find a value or name an action, each action once."""
+    named: set[str] = set()
+    for slot in domain.slots.values():
+        if slot.name == REQUESTED_SLOT:
             continue
-        if mapping.type == "from_intent" or (mapping.type == TRIGGER and activated):
-            yield mapping, mapping.value
-        elif mapping.type == "from_text" and heard.text:
-            yield mapping, heard.text
-        elif mapping.type == "from_entity":
-            values = [entity.value for entity in heard.entities if _names(mapping, entity)]
-            if values:
-                yield mapping, values if slot.type == "list" else values[-1]
+        for mapping in slot.mappings or _by_its_name(domain, slot):
+            if not _applies(domain, slot, mapping, tracker, heard):
+                continue
+            if mapping.action and mapping.type == "custom" and mapping.action not in named:
+                named.add(mapping.action)
+                yield mapping, mapping.action
+            value = _value(slot, mapping, heard, activated=activated)
+            if value is not ABSENT:
+                yield mapping, SlotSet(name=slot.name, value=kept(slot, value))
+                break
+
+
+def _value(slot: Slot, mapping: SlotMapping, heard: Heard, *, activated: bool) -> Any:
+    """What a mapping that applies finds."""
+    if mapping.type == "from_intent" or (mapping.type == TRIGGER and activated):
+        return mapping.value
+    if mapping.type == "from_text" and heard.text:
+        return heard.text
+    if mapping.type == "from_entity":
+        values = [entity.value for entity in heard.entities if _names(mapping, entity)]
+        if values:
+            return values if slot.type == "list" else values[-1]
+    return ABSENT
 
 
 def _by_its_name(domain: Domain, slot: Slot) -> tuple[SlotMapping, ...]:
@@ -98,19 +92,28 @@ def _by_its_name(domain: Domain, slot: Slot) -> tuple[SlotMapping, ...]:
 
 def _applies(domain: Domain, slot: Slot, mapping: SlotMapping, tracker: Tracker, heard: Heard) -> bool:
     return (
-        _wants(mapping, heard, _ignored(domain, slot, tracker))
+        _wants(mapping, heard, _ignored(domain, mapping, tracker))
         and _in_place(slot, mapping, tracker)
         and not (mapping.type == "from_entity" and _ambiguous(domain, slot, mapping, tracker))
     )
+
+
+def _ignored(domain: Domain, mapping: SlotMapping, tracker: Tracker) -> Sequence[str]:
+    """Intents that the active form ignores: they are `not_intent` of what fills slots in it, its own or not."""
+    form = domain.forms.get(tracker.active_form or "")
+    places = [condition.active_loop for condition in mapping.conditions]
+    return form.ignored_intents if form is not None and (not places or form.name in places) else ()
 
 
 def _wants(mapping: SlotMapping, heard: Heard, ignored: Sequence[str]) -> bool:
     """Whether the intent is one of the mapping's; an intent that it names counts even if the form ignores it."""
     if heard.intent in mapping.not_intents:
         return False
-    if mapping.type in ("from_intent", TRIGGER) and heard.intent is None:
+    if mapping.intents:
+        return heard.intent in mapping.intents
+    if mapping.type in ("from_intent", TRIGGER) and heard.intent in (None, NOT_UNDERSTOOD):
         return False
-    return heard.intent in mapping.intents if mapping.intents else heard.intent not in ignored
+    return heard.intent not in ignored
 
 
 def _in_place(slot: Slot, mapping: SlotMapping, tracker: Tracker) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dialogue.actions.base import ActionOutcome, ActionRequest, ActionResult
 from dialogue.domain import ACTION_EXTRACT_SLOTS, ACTION_VALIDATE_SLOT_MAPPINGS, Domain
 from dialogue.events import BotUttered, Event, SlotSet
-from dialogue.extraction import Heard, custom_actions, extract_slots
+from dialogue.extraction import Heard, extract_slots
 from dialogue.message import Reply
 from dialogue.tracker import Tracker
 from policies.types import Decision, Kind
@@ -31,7 +31,7 @@ Filling = Generator[ActionRequest, ActionOutcome, Filled]
 
 
 def fill_slots(domain: Domain, tracker: Tracker, heard: Heard) -> Filling:
-    """Fill slots from a message: by the domain's mappings, by the actions of `custom` ones, then have them validated.
+    """Fill slots from a message: by the domain's mappings and the actions of `custom` ones, then have them validated.
 
     `action_validate_slot_mappings` runs if the domain lists it. A slot it does not mention is as good as extracted. A
     project that lists `action_extract_slots` itself does all of this itself. An action that fails or refuses changes
@@ -42,10 +42,13 @@ def fill_slots(domain: Domain, tracker: Tracker, heard: Heard) -> Filling:
     """
     if ACTION_EXTRACT_SLOTS in domain.actions:
         return (yield from _ask(ACTION_EXTRACT_SLOTS, domain, tracker))
-    found: list[Event] = [*extract_slots(domain, tracker, heard)]
+    found: list[Event] = []
     replies: list[Reply] = []
-    for name in custom_actions(domain, tracker, heard):
-        more = yield from _ask(name, domain, tracker.apply(found))
+    for one in extract_slots(domain, tracker, heard):
+        if isinstance(one, SlotSet):
+            found.append(one)
+            continue
+        more = yield from _ask(one, domain, tracker.apply(found))
         found += more.events
         replies += more.replies
     if ACTION_VALIDATE_SLOT_MAPPINGS in domain.actions:

@@ -14,11 +14,12 @@ from typing import Any, Literal
 
 from dialogue.domain import ACTION_LISTEN, REQUESTED_SLOT, Domain, Slot
 from dialogue.events import ActionExecuted, ActionExecutionRejected, ActiveLoop, Event, SlotSet, UserUttered
+from dialogue.slots import seen_state
 from dialogue.tracker import Tracker
 from dialogue.understanding import Understanding, parse_data, shortcut
 from policies.chain import Chain
 from policies.history import is_user, plain
-from policies.types import FILLED, Belief, Candidate, Decision, Entity, Story, StoryStep
+from policies.types import FILLED, Belief, Candidate, Decision, DialogueState, Entity, Story, StoryStep
 
 Understand = Callable[[StoryStep], Belief]
 
@@ -157,12 +158,15 @@ class _Run:
         self.add(_done(step, decision if right else None))
 
     def decide(self, step: StoryStep, belief: Belief) -> Decision:
-        decision = self.policies.decide(belief, self.tracker.state())
+        decision = self.policies.decide(belief, self.state())
         form = self.tracker.active_form
         if decision.action == form and form in self.domain.forms and not self.is_meant(form, step):
             self.add(ActionExecutionRejected(name=form, policy=decision.policy, confidence=decision.confidence))
-            decision = self.policies.decide(belief, self.tracker.state())
+            decision = self.policies.decide(belief, self.state())
         return decision
+
+    def state(self) -> DialogueState:
+        return seen_state(self.domain.slots, self.tracker.state())
 
     def is_meant(self, action: str, step: StoryStep) -> bool:
         """Whether the action is the step's; words of the bot are those of any response that has them."""

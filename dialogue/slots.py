@@ -6,11 +6,14 @@ policies make of it: that is `seen`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from dialogue.domain import Slot
+from policies.types import DialogueState
 
 OTHER = "__other__"
 _READABLE = frozenset(("bool", "categorical", "float"))
@@ -25,13 +28,14 @@ def seen(slot: Slot, value: Any) -> Any:
     """What policies see of a value, in stories as in conversations.
 
     Of a categorical slot the value as the domain spells it, or `__other__` for one the domain does not list; of a bool
-    or float slot the truth value or number that a text stands for. A value that cannot be read so stays as it is.
+    or float slot the truth value or number that a text stands for, None where it stands for none. A number is brought
+    into the slot's range.
     """
     if value is None or slot.type not in _READABLE:
         return value
     if slot.type == "categorical":
         return _listed(slot).get(str(value).casefold(), OTHER)
-    return _truth(value) if slot.type == "bool" else _number(value)
+    return _truth(value) if slot.type == "bool" else _number(slot, value)
 
 
 def seen_slots(domain_slots: Mapping[str, Slot], values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -44,21 +48,24 @@ def seen_slots(domain_slots: Mapping[str, Slot], values: Mapping[str, Any]) -> M
     return MappingProxyType({**values, **changed}) if changed else values
 
 
+def seen_state(domain_slots: Mapping[str, Slot], state: DialogueState) -> DialogueState:
+    """The state of a conversation with its slots as policies see them."""
+    return replace(state, slots=seen_slots(domain_slots, state.slots))
+
+
 def _listed(slot: Slot) -> Mapping[str, Any]:
     return {str(value).casefold(): value for value in slot.values}
 
 
-def _truth(value: Any) -> Any:
+def _truth(value: Any) -> bool | None:
     if isinstance(value, str):
-        known = {"true": True, "false": False, "1": True, "0": False}
-        return known.get(value.strip().casefold(), value)
-    return value == 1 if isinstance(value, (int, float)) else value
+        return {"true": True, "false": False, "1": True, "0": False}.get(value.strip().casefold())
+    return value == 1 if isinstance(value, (int, float)) else None
 
 
-def _number(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+def _number(slot: Slot, value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return None if math.isnan(number) else min(max(number, slot.min_value), slot.max_value)

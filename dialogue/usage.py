@@ -33,10 +33,10 @@ def by_use(config: Config, model: Model) -> Model:
     Raises:
         StoreError: if the store cannot be read.
     """
-    from dialogue.store.sql import SqlTrackerStore
-
     if config.intent_prior is None:
         return model
+    from dialogue.store.sql import SqlTrackerStore
+
     # The store's folder, too, unless bot.yml says otherwise.
     config.model_path.parent.mkdir(parents=True, exist_ok=True)
     with closing(SqlTrackerStore(config.store_url)) as store:

@@ -98,5 +98,5 @@ def _nothing_left(state: DialogueState) -> str:
 def _nothing_known(belief: Belief, state: DialogueState) -> Doubt:
     """The doubt of a bot that has understood, but has no policy that knows an action."""
     intent = state.turns[-1].intent
-    reason = f"no rule or story says what to do after {intent or 'this'}"
+    reason = f"no rule or story says what to do after {intent or 'this'} here"
     return Doubt(Kind.FALL_BACK, reason, intent_mean(belief))

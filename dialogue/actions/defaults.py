@@ -23,6 +23,7 @@ from dialogue.tracker import Tracker
 
 ACTION_APOLOGIZE = "action_apologize"
 OUT_OF_SCOPE = "/out_of_scope"
+REPHRASING = ("utter_rephrase", "utter_ask_rephrase", "utter_default")
 
 
 class DefaultActions:
@@ -47,7 +48,7 @@ class DefaultActions:
             "action_unlikely_intent": _nothing,
             "action_extract_slots": _nothing,
             "action_validate_slot_mappings": _nothing,
-            "action_rephrase": lambda request: self._say("utter_rephrase", request),
+            "action_rephrase": self._rephrase,
             "action_clarify": self._clarify,
             "action_hand_over": self._hand_over,
             ACTION_APOLOGIZE: lambda request: self._say("utter_error", request),
@@ -70,6 +71,11 @@ class DefaultActions:
 
     def _default_fallback(self, request: ActionRequest) -> ActionResult:
         return ActionResult((UserUtteranceReverted(),), self._say("utter_default", request).replies)
+
+    def _rephrase(self, request: ActionRequest) -> ActionResult:
+        """In the words that bots written for Rasa have for what is not understood, where there are none for this."""
+        worded = (name for name in REPHRASING if name in request.domain.responses)
+        return self._say(next(worded, REPHRASING[0]), request)
 
     def _clarify(self, request: ActionRequest) -> ActionResult:
         names = [candidate.name for candidate in request.decision.candidates]

@@ -11,6 +11,7 @@ from dialogue.actions.base import ActionRejected, ActionRequest, ActionResult, A
 from dialogue.domain import ACTION_LISTEN, REQUESTED_SLOT, Domain, Form
 from dialogue.events import ActionExecuted, ActionExecutionRejected, ActiveLoop, Event, SlotSet
 from dialogue.extraction import ABSENT, extract_on_activation, hear
+from dialogue.message import Reply
 from dialogue.tracker import Tracker
 
 logger = logging.getLogger(__name__)
@@ -23,7 +24,8 @@ class FormActions:
     the first of `action_ask_<form>_<slot>`, `utter_ask_<form>_<slot>`, `action_ask_<slot>` and `utter_ask_<slot>`.
     Validation may empty slots, which are asked for again; choose the next slot, or none, by setting `requested_slot`;
     end the form (`ActiveLoop(None)`); or refuse (`ActionExecutionRejected`). A message that was no answer to the form,
-    because a story had left it or a rule answered first, is not validated: the form asks again what it asked before.
+    because a story had left it or a rule answered first, fills nothing: validation is shown no slot and may only choose
+    the next one. Else the form asks again what it asked before.
 
     Args:
         domain: whose forms these are.
@@ -46,35 +48,57 @@ class FormActions:
         """
         form, before = self._domain.forms[request.name], request.tracker
         begins = before.active_form != form.name
-        events = self._begun(form, before) if begins else []
+        begun = self._begun(form, request) if begins else ActionResult()
+        events = list(begun.events)
         tracker = before.apply(events)
         waits = not begins and _waits(tracker)
         candidates = _filled(form, tracker) if begins else _just_set(form, tracker) if waits else {}
-        checks = begins or waits
-        checked = self._checked(form, replace(request, tracker=tracker), candidates) if checks else ActionResult()
+        resumed = not begins and not waits
+        checked = self._checked(form, replace(request, tracker=tracker), candidates)
+        if resumed:
+            checked = replace(checked, events=tuple(event for event in checked.events if not _fills(event)))
+        replies = (*begun.replies, *checked.replies)
         if any(isinstance(event, ActionExecutionRejected) for event in checked.events):
-            return ActionResult((*events, *checked.events), checked.replies)
+            return ActionResult((*events, *checked.events), replies)
         if waits and not candidates and not any(_fills(event) for event in checked.events):
             raise ActionRejected(f"{form.name}: the message fills none of its slots")
         events += checked.events
         tracker = tracker.apply(checked.events)
-        slot = _next_slot(form, tracker, checked.events) if checks else _still_wanted(form, tracker)
+        slot = _next_slot(form, tracker, checked.events, resumed=resumed)
         if tracker.requested_slot != slot or slot is None:
             events.append(SlotSet(name=REQUESTED_SLOT, value=slot))
         if slot is None:
             ended = [] if tracker.active_loop is None else [ActiveLoop(name=None)]
-            return ActionResult((*events, *ended), checked.replies)
+            return ActionResult((*events, *ended), replies)
         asked = self._ask(form, slot, replace(request, tracker=before.apply(events)), checked)
-        return ActionResult((*events, *asked.events), (*checked.replies, *asked.replies))
+        return ActionResult((*events, *asked.events), (*replies, *asked.replies))
 
-    def _begun(self, form: Form, before: Tracker) -> list[Event]:
+    def _begun(self, form: Form, request: ActionRequest) -> ActionResult:
         """The form in charge, and what the message that activates it says to it."""
-        active: list[Event] = [ActiveLoop(name=form.name), SlotSet(name=REQUESTED_SLOT, value=None)]
+        before = request.tracker
+        events: list[Event] = [ActiveLoop(name=form.name)]
         said, turns = before.latest_message, before.state().turns
         if said is None or not turns:
-            return active[:1]
-        found = extract_on_activation(self._domain, before.apply(active), hear(said, turns[-1].entities))
-        return [active[0], *found]
+            return ActionResult(tuple(events))
+        active = before.apply([*events, SlotSet(name=REQUESTED_SLOT, value=None)])
+        replies: list[Reply] = []
+        for found in extract_on_activation(self._domain, active, hear(said, turns[-1].entities)):
+            if isinstance(found, SlotSet):
+                events.append(found)
+            elif self._own.knows(found):
+                filled = self._fill(replace(request, name=found, tracker=active.apply(events[1:])))
+                events += filled.events
+                replies += filled.replies
+        return ActionResult(tuple(events), tuple(replies))
+
+    def _fill(self, request: ActionRequest) -> ActionResult:
+        """What slots the action of a `custom` mapping sets. One that fails or refuses sets none, as after a message."""
+        try:
+            result = self._own.run(request)
+        except Exception:
+            logger.exception("conversation %s: action %s failed", request.tracker.conversation, request.name)
+            return ActionResult()
+        return ActionResult(tuple(event for event in result.events if isinstance(event, SlotSet)), result.replies)
 
     def _checked(self, form: Form, request: ActionRequest, candidates: Mapping[str, Any]) -> ActionResult:
         """What validation makes of the slots just filled; nothing, where the project does not validate.
@@ -131,8 +155,11 @@ def _fills(event: Event) -> bool:
     return isinstance(event, SlotSet) and event.name != REQUESTED_SLOT
 
 
-def _next_slot(form: Form, tracker: Tracker, checked: Iterable[Event]) -> str | None:
-    """What to ask for: what validation says, or the first slot that is empty; None when the form is done."""
+def _next_slot(form: Form, tracker: Tracker, checked: Iterable[Event], *, resumed: bool) -> str | None:
+    """What to ask for: what validation says, or the first slot that is empty; None when the form is done.
+
+    A form that is resumed asks again what it asked before while that is empty, be it a slot of the form's own or not.
+    """
     said: Any = ABSENT
     for event in checked:
         if isinstance(event, SlotSet) and event.name == REQUESTED_SLOT:
@@ -141,10 +168,5 @@ def _next_slot(form: Form, tracker: Tracker, checked: Iterable[Event]) -> str | 
         return None
     if said is not ABSENT:
         return None if said is None else str(said)
-    return next((name for name in form.required_slots if tracker.slots.get(name) is None), None)
-
-
-def _still_wanted(form: Form, tracker: Tracker) -> str | None:
-    """What the form had asked for if it is still empty; validation may have added that to the form's own slots."""
-    asked = tracker.requested_slot
-    return asked if asked is not None and tracker.slots.get(asked) is None else _next_slot(form, tracker, ())
+    asked = [tracker.requested_slot] if resumed and tracker.requested_slot else []
+    return next((name for name in (*asked, *form.required_slots) if tracker.slots.get(name) is None), None)

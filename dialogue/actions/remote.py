@@ -48,8 +48,7 @@ class RemoteActions:
 
     def knows(self, name: str) -> bool:
         """Whether the domain lists it under `actions` and does not say it itself."""
-        own = name in self._domain.responses or name in self._domain.forms or self._domain.lacks_response(name)
-        return name in self._domain.actions and not own
+        return name in self._domain.actions and name not in self._domain.forms and not self._domain.says(name)
 
     def run(self, request: ActionRequest) -> ActionResult:
         """Have it run.

@@ -6,8 +6,9 @@ import logging
 import random
 from typing import Any
 
-from dialogue.actions.base import ActionError, ActionRequest, ActionResult
+from dialogue.actions.base import ActionRequest, ActionResult
 from dialogue.domain import Domain
+from dialogue.errors import suggestion
 from dialogue.message import Reply
 from dialogue.responses import choose, render
 from dialogue.tracker import Tracker
@@ -26,19 +27,20 @@ class Responder:
         self._rng = rng
 
     def replies(self, name: str, tracker: Tracker, domain: Domain, /, **values: Any) -> tuple[Reply, ...]:
-        """What response `name` says in this conversation; nothing when no variation may be said.
+        """What response `name` says in this conversation.
+
+        Nothing, and a warning, when the domain has no such response or no variation of it may be said, as in Rasa.
 
         Args:
             name: of the response.
             tracker: the conversation; its slots are filled in, its last message tells the channel.
             domain: where the response stands.
             values: to fill in besides the slots; they win.
-
-        Raises:
-            ActionError: if the domain has no such response.
         """
         if name not in domain.responses:
-            raise ActionError(f"the domain has no response {name!r}")
+            near = suggestion(name, domain.responses)
+            logger.warning("conversation %s: the domain has no response %r%s", tracker.conversation, name, near)
+            return ()
         channel = channel_of(tracker)
         variation = choose(domain.responses[name], tracker.slots, channel, self._rng)
         if variation is None:
@@ -61,28 +63,16 @@ class ResponseActions:
 
     def knows(self, name: str) -> bool:
         """Whether it is a response, one that has no words, or the answers of a retrieval intent."""
-        known = name in self._domain.responses or name.removeprefix("utter_") in self._domain.retrieval
-        return known or self._domain.lacks_response(name)
+        return self._domain.says(name)
 
     def run(self, request: ActionRequest) -> ActionResult:
-        """Say it. What has no words is not said, unless a server has some, and the conversation goes on, as in Rasa.
-
-        Raises:
-            ActionError: when the answer of a retrieval intent is not known.
-        """
-        name = request.name
-        if request.domain.lacks_response(name):
-            return self._unworded(request)
-        if name not in request.domain.responses:
-            name = chosen_answer(name.removeprefix("utter_"), request.tracker)
-        return ActionResult(replies=self._responder.replies(name, request.tracker, request.domain))
-
-    def _unworded(self, request: ActionRequest) -> ActionResult:
-        try:
-            return ActionResult(replies=self._responder.replies(request.name, request.tracker, request.domain))
-        except ActionError as problem:
-            logger.warning("conversation %s: %s; nothing is said", request.tracker.conversation, problem)
+        """Say it. What has no words is not said, unless a server has some, and the conversation goes on, as in Rasa."""
+        intent = None if request.name in request.domain.responses else request.domain.answers(request.name)
+        name = request.name if intent is None else chosen_answer(intent, request.tracker)
+        if name is None:
+            logger.warning("conversation %s: %s: no answer was chosen", request.tracker.conversation, request.name)
             return ActionResult()
+        return ActionResult(replies=self._responder.replies(name, request.tracker, request.domain))
 
 
 def channel_of(tracker: Tracker) -> str | None:
@@ -91,15 +81,12 @@ def channel_of(tracker: Tracker) -> str | None:
     return None if said is None else said.input_channel
 
 
-def chosen_answer(intent: str, tracker: Tracker) -> str:
+def chosen_answer(intent: str, tracker: Tracker) -> str | None:
     """Name of the response that fits the last message best among the answers of a retrieval intent.
 
-    Raises:
-        ActionError: if the message was not compared with these answers.
+    None where the message was not compared with them, such as a shortcut that names none.
     """
     said = tracker.latest_message
     selected = {} if said is None else said.parse_data.get("response_selector", {}).get(intent, {})
     key = selected.get("response", {}).get("intent_response_key")
-    if not key:
-        raise ActionError(f"which answer of {intent!r} is meant is not known")
-    return f"utter_{key}"
+    return f"utter_{key}" if key else None

@@ -8,9 +8,11 @@ from typing import Any
 
 from dialogue.actions.base import ActionError, ActionRequest, ActionResult
 from dialogue.actions.respond import Responder
-from dialogue.events import Event
+from dialogue.draft import reply_of
+from dialogue.events import BotUttered, Event
 from dialogue.message import Reply
 from dialogue.responses import element_replies, read_buttons
+from policies.history import NOT_UNDERSTOOD
 
 OWN = frozenset(("text", "buttons", "elements", "custom", "template", "response", "image", "attachment"))
 SHAPES: Mapping[str, tuple[tuple[type, ...], str]] = {
@@ -24,8 +26,18 @@ SHAPES: Mapping[str, tuple[tuple[type, ...], str]] = {
 
 
 def tracker_state(request: ActionRequest) -> dict[str, Any]:
-    """The tracker of a request, with all events."""
-    return request.tracker.as_dict("ALL")
+    """The tracker of a request, with all events.
+
+    A doubted message is one of `nlu_fallback`, which stands first in the ranking, as actions written for Rasa expect.
+    Its confidence is the probability that the best intent is not meant.
+    """
+    state, said = request.tracker.as_dict("ALL"), request.tracker.latest_message
+    if said is None or said.understood:
+        return state
+    parse = state["latest_message"]
+    doubt = {"name": NOT_UNDERSTOOD, "confidence": 1 - float((parse.get("intent") or {}).get("confidence") or 0.0)}
+    ranking = [doubt, *(parse.get("intent_ranking") or ())]
+    return {**state, "latest_message": {**parse, "intent": doubt, "intent_ranking": ranking}}
 
 
 def read_result(
@@ -37,7 +49,7 @@ def read_result(
     """Events and replies from what an action returned.
 
     A response that names one of the domain is rendered with the other keys as values; its own buttons are added, its
-    other parts replaced.
+    other parts replaced. A `bot` event is said after the responses.
 
     Raises:
         ActionError: naming the action, if an event or a response is none.
@@ -46,11 +58,12 @@ def read_result(
     if not all(isinstance(item, Mapping) for item in (*events, *responses)):
         raise ActionError(f"action {name!r} returned an event or a response that is not a mapping")
     try:
-        read = tuple(Event.from_dict(event) for event in events)
-        said = tuple(reply for response in responses for reply in _replies(request, response, responder))
+        read = [Event.from_dict(event) for event in events]
+        said = [reply for response in responses for reply in _replies(request, response, responder)]
     except ValueError as problem:
         raise ActionError(f"action {name!r} returned a damaged event or response: {problem}") from problem
-    return ActionResult(read, said)
+    said += [reply_of(event) for event in read if isinstance(event, BotUttered)]
+    return ActionResult(tuple(event for event in read if not isinstance(event, BotUttered)), tuple(said))
 
 
 def read_response(response: Mapping[str, Any], first: Reply, *rest: Reply) -> tuple[Reply, ...]:

@@ -13,10 +13,11 @@ from dialogue.bot import Bot
 from dialogue.channels.base import SendError
 from dialogue.channels.jsonl import dumps
 from dialogue.domain import DEFAULT_ACTIONS, DEFAULT_INTENTS
+from dialogue.draft import reply_of
 from dialogue.errors import suggestion
 from dialogue.events import ActionExecuted, BotUttered, Event, SessionStarted, UserUttered
 from dialogue.interactive import recorded
-from dialogue.message import Button, Message, Reply
+from dialogue.message import Message, Reply
 from dialogue.server.parts import Here, Parts
 from dialogue.server.rasa_errors import RasaError, RasaRoute, own_conversation, with_model
 from dialogue.server.rest import own_metadata, rasa_messages
@@ -62,7 +63,7 @@ async def append(
     events = read_events(body)
     found = await _turn(here, conversation, lambda bot: bot.append(conversation, events))
     if execute_side_effects:
-        said = [_reply(event) for event in events if isinstance(event, BotUttered)]
+        said = [reply_of(event) for event in events if isinstance(event, BotUttered)]
         await _send(request, found, said, output_channel)
     return _json(found.as_dict(include))
 
@@ -260,24 +261,6 @@ def _steps(events: Iterable[Event], bot: Bot) -> Iterable[StoryStep]:
 
 def _messages(replies: Iterable[Reply], conversation: str) -> list[dict[str, Any]]:
     return [message for reply in replies for message in rasa_messages(reply, conversation)]
-
-
-def _reply(event: BotUttered) -> Reply:
-    """What a `bot` event said."""
-    data = event.data
-    buttons = tuple(
-        Button(str(one.get("title", "")), str(one.get("payload", "")))
-        for one in data.get("buttons") or ()
-        if isinstance(one, dict)
-    )
-    custom = data.get("custom")
-    return Reply(
-        text=event.text,
-        buttons=buttons,
-        image=data.get("image"),
-        attachment=data.get("attachment"),
-        custom=custom if isinstance(custom, dict) else None,
-    )
 
 
 async def _send(request: Request, tracker: Tracker, replies: Sequence[Reply], output_channel: str | None) -> None:

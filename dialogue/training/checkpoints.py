@@ -49,7 +49,8 @@ def _check_joints(blocks: Sequence[Block], continuations: Mapping[str, Sequence[
         for checkpoint in block.starts:
             if checkpoint.name not in ended:
                 near = suggestion(checkpoint.name, ended)
-                report.error(checkpoint.where, f"no story leads to checkpoint {checkpoint.name!r}{near}")
+                message = f"no story leads to checkpoint {checkpoint.name!r}{near}; what follows it is left out"
+                report.warning(checkpoint.where, message)
         for checkpoint in block.ends:
             if checkpoint.name not in continuations:
                 near = suggestion(checkpoint.name, continuations)

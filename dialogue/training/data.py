@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from dialogue.domain import Domain
 from dialogue.errors import Problem, ProjectError, suggestion
-from dialogue.slots import seen
 from dialogue.training import domain as domain_sections
 from dialogue.training.checkpoints import join_blocks
 from dialogue.training.nlu import read_nlu
 from dialogue.training.nodes import Node, Report, Table, describe, plain
 from dialogue.training.old import MIGRATE, old_files
 from dialogue.training.places import substitute
+from dialogue.training.seen import as_policies_see, check_ranges
 from dialogue.training.stories import read_rules, read_stories
 from dialogue.training.types import Draft, Example, Reference, Regex
 from dialogue.training.yaml import NoMappingError, read_yaml
-from policies.history import base_intent
-from policies.types import FILLED, Story, StoryStep
+from policies.types import Story
 
 SECTIONS: Mapping[str, Callable[[Node, Draft], None]] = MappingProxyType(
     {**domain_sections.SECTIONS, "nlu": read_nlu, "stories": read_stories, "rules": read_rules}
@@ -90,6 +88,7 @@ def collect_data(paths: Sequence[Path]) -> tuple[TrainingData, list[Problem]]:
     draft.report.extend(old_files(paths))
     domain = domain_sections.build_domain(draft)
     stories = (*join_blocks(draft.blocks, draft.report), *draft.rules)
+    check_ranges(stories, domain, draft.report)
     data = TrainingData(
         examples=tuple(draft.examples),
         synonyms=MappingProxyType({text: value for text, (value, _) in draft.synonyms.items()}),
@@ -174,45 +173,3 @@ def _declare_quietly(key: str, section: Node, draft: Draft) -> None:
     told, draft.report = draft.report, Report()
     SECTIONS[key](section, draft)
     draft.report = told
-
-
-def as_policies_see(story: Story, domain: Domain) -> Story:
-    """The story with only what may influence a policy: of a text or a list that it is filled, of other slots the value.
-
-    Slots and entities that do not influence conversations, and entities that the intent ignores, are left out. Slots
-    the domain does not declare stay as written.
-    """
-
-    def seen_step(step: StoryStep) -> StoryStep:
-        if step.entities:
-            return replace(step, entities=tuple(one for one in step.entities if _counts(one.entity, step, domain)))
-        return replace(step, slots=_visible(step.slots, domain)) if step.slots else step
-
-    def steps(found: Sequence[StoryStep]) -> tuple[StoryStep, ...]:
-        return tuple(map(seen_step, found))
-
-    return replace(story, steps=steps(story.steps), condition=steps(story.condition))
-
-
-def _counts(entity: str, step: StoryStep, domain: Domain) -> bool:
-    """Whether an entity may influence a policy in a message of the step's intent."""
-    intent = domain.intents.get(base_intent(step.intent or ""))
-    if intent is not None and entity in intent.ignore_entities:
-        return False
-    if intent is not None and intent.use_entities is not None:
-        return entity in intent.use_entities
-    spec = domain.entities.get(entity)
-    return spec is None or spec.influence_conversation
-
-
-def _visible(slots: Mapping[str, Any], domain: Domain) -> Mapping[str, Any]:
-    visible: dict[str, Any] = {}
-    for name, value in slots.items():
-        slot = domain.slots.get(name)
-        if slot is not None and not slot.influence_conversation:
-            continue
-        is_filled = value is not None and value != []
-        if slot is not None and value is not FILLED:
-            value = FILLED if is_filled and slot.type in ("text", "list") else seen(slot, value)
-        visible[name] = value
-    return MappingProxyType(visible)

@@ -13,7 +13,7 @@ from dialogue.actions.dispatch import all_actions
 from dialogue.actions.local import LocalActions
 from dialogue.actions.remote import ActionServer, RemoteActions
 from dialogue.actions.respond import Responder
-from dialogue.actions.sdk import read_result
+from dialogue.actions.sdk import read_result, tracker_state
 from dialogue.domain import (
     DEFAULT_ACTIONS,
     ActionSpec,
@@ -328,9 +328,22 @@ def test_garbage_from_an_action_is_an_error(events, responses):
         read_result(request("action_weather"), events, responses, RESPONDER)
 
 
-def test_a_named_response_that_does_not_exist():
-    with pytest.raises(ActionError, match="utter_nothing"):
-        read_result(request("action_weather"), [], [{"response": "utter_nothing"}], RESPONDER)
+def test_a_named_response_that_does_not_exist_takes_nothing_else_away(caplog):
+    said = [{"text": "first"}, {"response": "utter_greeet"}]
+    result = read_result(request("action_weather"), [{"event": "slot", "name": "city", "value": 1}], said, RESPONDER)
+    assert [reply.text for reply in result.replies] == ["first"]
+    assert len(result.events) == 1
+    assert "the domain has no response 'utter_greeet'; did you mean 'utter_greet'" in caplog.text
+
+
+def test_a_doubted_message_is_one_of_the_fallback_to_actions():
+    parse = {"intent": {"name": "book", "confidence": 0.4}, "intent_ranking": [{"name": "book", "confidence": 0.4}]}
+    for doubt, expected in (({}, ["book"]), ({"doubt": {"kind": "rephrase"}}, ["nlu_fallback", "book"])):
+        tracker = Tracker("ada").apply([ev.UserUttered(text="hm", parse_data={**parse, **doubt})])
+        seen = tracker_state(request("action_weather", tracker=tracker))["latest_message"]
+        assert [one["name"] for one in seen["intent_ranking"]] == expected
+        assert seen["intent"] == seen["intent_ranking"][0]
+    assert seen["intent"]["confidence"] == pytest.approx(0.6)
 
 
 def test_a_custom_action_without_anything_that_runs_it_says_so():
@@ -345,15 +358,28 @@ def test_a_response_without_words_says_nothing(caplog):
     domain = replace(DOMAIN, actions={"utter_lost": ActionSpec("utter_lost")})
     result = run("utter_lost", domain)
     assert (result.events, result.replies) == ((), ())
-    assert "the domain has no response 'utter_lost'; nothing is said" in caplog.text
+    assert "the domain has no response 'utter_lost'" in caplog.text
     with pytest.raises(ActionError, match="nothing here runs the action 'utter_last'"):
         run("utter_last", domain)
 
 
-def test_a_server_is_not_asked_for_a_response_without_words():
-    domain = replace(DOMAIN, actions={"utter_lost": ActionSpec("utter_lost"), "action_do": ActionSpec("action_do")})
+def test_a_server_is_not_asked_for_what_only_says_something():
+    names = ("utter_lost", "utter_faq", "action_do")
+    domain = replace(DOMAIN, actions={name: ActionSpec(name) for name in names}, retrieval={"faq": ("wifi",)})
     remote = RemoteActions(ActionServer("http://localhost:1"), domain, RESPONDER)
-    assert (remote.knows("utter_lost"), remote.knows("action_do")) == (False, True)
+    assert [remote.knows(name) for name in names] == [False, False, True]
+
+
+def test_an_answer_that_nobody_chose_is_not_said(caplog):
+    domain = replace(DOMAIN, retrieval={"faq": ("wifi",)})
+    assert run("utter_faq", domain).replies == ()
+    assert "utter_faq: no answer was chosen" in caplog.text
+
+
+@pytest.mark.parametrize("named", ["utter_rephrase", "utter_ask_rephrase", "utter_default"])
+def test_what_is_not_understood_is_told_in_the_bots_own_words(named):
+    (reply,) = run("action_rephrase", replace(DOMAIN, responses={named: (ResponseVariation(text="Pardon?"),)})).replies
+    assert reply.text == "Pardon?"
 
 
 @pytest.mark.parametrize("line", ["from .helping import SAID", "from my_desk.helping import SAID"])

@@ -253,8 +253,9 @@ def test_a_wrong_shortcut_is_not_understood(text, caplog):
     assert repr(text) in caplog.text
 
 
-def test_a_retrieval_intent_without_an_answer_is_an_error_said_kindly():
-    assert Talk(make_bot()).say("/faq") == ["Sorry, something went wrong on my side. Please try again later."]
+def test_a_retrieval_intent_without_an_answer_says_nothing(caplog):
+    assert Talk(make_bot()).say("/faq") == []
+    assert "utter_faq: no answer was chosen" in caplog.text
 
 
 def test_a_session_begins_in_the_right_order():

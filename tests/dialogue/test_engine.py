@@ -10,7 +10,7 @@ from dialogue import events as ev
 from dialogue.actions.base import ActionError, ActionRejected, ActionResult
 from dialogue.domain import Domain, Form, MappingCondition, Slot, SlotMapping
 from dialogue.engine import Engine
-from dialogue.extraction import Heard, custom_actions, extract_on_activation, extract_slots
+from dialogue.extraction import Heard, extract_on_activation, extract_slots
 from dialogue.message import Message, Reply
 from dialogue.tracker import Tracker
 from policies.testing import belief
@@ -210,7 +210,7 @@ def test_the_message_that_begins_a_form_fills_slots_for_which_the_form_must_be_a
 
 VALUES = ("from_entity", "from_text", "from_intent", "custom", "from_trigger_intent")
 CONDITION = st.builds(MappingCondition, st.sampled_from([None, "f", "g"]), st.sampled_from([None, "a", "b"]))
-NAMES = st.lists(st.sampled_from(["i", "j"]), max_size=2).map(tuple)
+NAMES = st.lists(st.sampled_from(["i", "j", "nlu_fallback"]), max_size=2).map(tuple)
 MAPPING = st.builds(
     SlotMapping,
     st.sampled_from(VALUES),
@@ -235,16 +235,17 @@ FOUND = st.lists(
     ),
     max_size=3,
 )
-HEARD = st.builds(Heard, st.sampled_from(["", "words"]), st.sampled_from([None, "i", "j"]), FOUND)
+HEARD = st.builds(Heard, st.sampled_from(["", "words"]), st.sampled_from([None, "i", "j", "nlu_fallback"]), FOUND)
 
 
 def plainly(slots, heard, active, requested, interrupted):
     """Slot by slot, mapping by mapping, as the contract words it."""
     required = {"f": ("a", "b"), "g": ("c",)}.get(active, ())
-    filled = {}
+    filled = []
     for name, slot in slots.items():
         for one in slot.mappings:
-            if active == "f" and heard.intent == "j" and name in required and not one.intents:
+            here = not one.conditions or any(c.active_loop == "f" for c in one.conditions)
+            if active == "f" and heard.intent == "j" and here and not one.intents:
                 continue
             there = [c for c in one.conditions if c.active_loop == active and c.requested_slot in (None, requested)]
             if one.conditions and (not there or (interrupted and name == requested)):
@@ -255,14 +256,16 @@ def plainly(slots, heard, active, requested, interrupted):
             if one.type == "from_text":
                 value = [heard.text] if heard.text else []
             elif one.type == "from_intent":
-                value = [one.value] if heard.intent else []
+                value = [one.value] if one.intents or heard.intent not in (None, "nlu_fallback") else []
             elif one.type == "from_entity":
                 key = (one.entity, one.role, None)
                 shared = [other for other in required if other != name and one in slots[other].mappings]
                 if not (name in required and name != requested and shared):
                     value = [e.value for e in heard.entities if (e.entity, e.role, e.group) == key]
+            elif one.type == "custom" and one.action and one.action not in filled:
+                filled.append(one.action)
             if value:
-                filled[name] = value if slot.type == "list" else value[-1]
+                filled.append((name, value if slot.type == "list" else value[-1]))
                 break
     return filled
 
@@ -277,7 +280,5 @@ def test_slot_mappings_equal_the_plain_way(slots, heard, active, requested, inte
         tracker = tracker.apply([*begun, ev.LoopInterrupted(is_interrupted=interrupted)])
     else:
         requested = None
-    found = {event.name: event.value for event in extract_slots(domain, tracker, heard)}
+    found = [one if isinstance(one, str) else (one.name, one.value) for one in extract_slots(domain, tracker, heard)]
     assert found == plainly(slots, heard, active, requested, interrupted and active is not None)
-    actions = custom_actions(domain, tracker, heard)
-    assert actions in ([], ["action_x"])

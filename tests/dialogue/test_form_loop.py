@@ -257,7 +257,7 @@ def test_an_answer_to_what_a_story_asked_instead_is_no_answer_to_the_form():
     assert talk.say("a window seat") == ["Booked: Rome, 3, a window seat."]
 
 
-def test_the_way_back_into_a_form_is_not_validated_once():
+def test_validation_fills_nothing_on_the_way_back_into_a_form():
     def check(asked):
         return [slot("note", asked.tracker.latest_message.text)]  # as an `extract_note` of rasa-sdk would
 
@@ -268,12 +268,46 @@ def test_the_way_back_into_a_form_is_not_validated_once():
     assert where(talk) == ("booking", "note")
     checks, place.actions = place.actions, {"validate_booking": []}
     assert talk.say("/bye") == ["Shall I book?"]
-    place.actions, asked = checks, len(place.asked)
+    place.actions = checks
     assert talk.say("affirm") == ["Anything else?"]
-    assert len(place.asked) == asked, "validation is skipped"
+    assert candidates(place.asked[-1]) == {}, "nothing was said to the form"
     assert talk.tracker.slots["note"] is None
     assert talk.say("a window seat") == ["Booked: Rome, 3, a window seat."]
-    assert len(place.asked) == asked + 1, "once"
+
+
+def test_validation_chooses_the_next_slot_on_the_way_back_into_a_form():
+    def choose(asked):
+        empty = (name for name in ("city", "note") if asked.tracker.slots[name] is None)
+        return [slot("requested_slot", next(empty, None))]
+
+    place = Place(validate_booking=choose, utter_chat=lambda asked: [slot("city", "Rome")])
+    domain = replace(DOMAIN, forms={"booking": Form("booking", ("city",))})
+    talk = Talk(make_bot(custom=place, domain=domain))
+    assert talk.say("book") == ["Which city?"]
+    assert talk.say("chat") == ["Anything else?"]
+    assert where(talk) == ("booking", "note")
+
+
+def test_the_message_that_begins_a_form_is_heard_by_custom_mappings_for_the_form():
+    def mapped(*conditions):
+        return (SlotMapping("custom", action="action_where", conditions=conditions),)
+
+    for mappings, asked in ((mapped(MappingCondition("booking")), "people"), (mapped(), "people")):
+        place = Place(action_where=[slot("city", "Rome")])
+        domain = replace(DOMAIN, slots={**DOMAIN.slots, "city": Slot("city", "text", mappings=mappings)})
+        talk = Talk(make_bot(custom=place, domain=domain))
+        talk.say("book")
+        assert where(talk) == ("booking", asked)
+        assert [request.name for request in place.asked] == ["action_where"], "once"
+
+
+def test_a_custom_mapping_that_fails_as_a_form_begins_fills_nothing(caplog):
+    place = Place(action_where=lambda asked: 1 / 0)
+    mapping = SlotMapping("custom", action="action_where", conditions=(MappingCondition("booking"),))
+    domain = replace(DOMAIN, slots={**DOMAIN.slots, "city": Slot("city", "text", mappings=(mapping,))})
+    talk = Talk(make_bot(custom=place, domain=domain))
+    assert talk.say("book") == ["Which city?"]
+    assert "action action_where failed" in caplog.text
 
 
 def test_a_slot_that_only_validation_asks_for_is_asked_for_again_after_an_interruption():

@@ -395,7 +395,10 @@ def test_checkpoints_that_loop_or_multiply_are_bounded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("steps", "expected"),
     [
-        ("- checkpoint: gone\n  - intent: a", "no story leads to checkpoint 'gone'"),
+        (
+            "- checkpoint: gone\n  - intent: a",
+            "warning: no story leads to checkpoint 'gone'; what follows",
+        ),
         ("- intent: a\n  - checkpoint: gone", "warning: no story goes on from checkpoint 'gone'"),
         ("- intetn: a", "unknown key 'intetn'; did you mean 'intent'?"),
         ("- intent: a\n    action: b", "a step: expected one of intent, user, action"),
@@ -411,6 +414,23 @@ def test_checkpoints_that_loop_or_multiply_are_bounded(tmp_path: Path) -> None:
 def test_mistakes_in_stories(tmp_path: Path, steps: str, expected: str) -> None:
     found = complaints(tmp_path, stories=f"stories:\n- story: s\n  steps:\n  {steps}\n")
     assert any(expected in line for line in found), found
+
+
+def test_a_message_without_a_text_is_its_intent(tmp_path: Path) -> None:
+    steps = "- user: |\n\n    intent: silent\n  - action: a"
+    assert complaints(tmp_path, stories=f"stories:\n- story: s\n  steps:\n  {steps}\n") == []
+    said = read_data([tmp_path]).stories[0].steps[0]
+    assert (said.intent, said.text) == ("silent", None)
+
+
+def test_numbers_that_the_range_of_a_slot_makes_one(tmp_path: Path) -> None:
+    domain = "slots:\n  guests: {type: float, mappings: [{type: custom}]}\n"
+    steps = "- intent: a\n  - slot_was_set: [{guests: %s}]\n  - action: b"
+    stories = "".join(f"- story: s{n}\n  steps:\n  {steps % n}\n" for n in (0.5, 2, 3))
+    (warning,) = complaints(tmp_path, domain=domain, stories=f"stories:\n{stories}")
+    assert "slot 'guests': stories tell 2 and 3 apart, but its max_value of 1 makes them one" in warning
+    wide = domain.replace("float", "float, max_value: 9")
+    assert complaints(tmp_path, domain=wide, stories=f"stories:\n{stories}") == []
 
 
 @pytest.mark.parametrize(

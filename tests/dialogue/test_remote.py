@@ -143,7 +143,9 @@ def test_every_event_goes_there_and_comes_back(url):
     events = [kind(**made) for kind, made in EXAMPLES.items()]
     tracker = Tracker("ada", {"note": None}).apply(events)
     result = remote(url).run(request("action_everything", DOMAIN, tracker))
-    assert {event.wire for event in result.events} | {"action", "entities", "user_featurization"} == set(ev.EVENTS)
+    untold = {"action", "bot", "entities", "user_featurization"}
+    assert {event.wire for event in result.events} | untold == set(ev.EVENTS)
+    assert [reply.text for reply in result.replies] == ["said"], "a bot event is said"
     first = result.events[0]
     assert first.value["seen"] == [event.wire for event in events]
     assert first.value["domain"] == sorted(DOMAIN.as_dict())
@@ -346,7 +348,6 @@ FAULTS = [
     ((200, {"responses": [{"buttons": ["a"]}]}), "'buttons' holds what is no mapping"),
     ((200, {"responses": [{"buttons": {"a": 1}}]}), "'buttons' is .* expected a list"),
     ((200, {"responses": [{"custom": [1]}]}), "'custom' is .* expected a mapping"),
-    ((200, {"responses": [{"response": "utter_nothing"}]}), "utter_nothing"),
     (hangs_up, "broke off"),
     (no_http, "broke off"),
     (sleeps(1.0), "did not answer within 0.2 seconds"),

@@ -210,3 +210,18 @@ def test_nothing_of_the_story_is_changed():
     slots = MappingProxyType({"city": "Oslo"})
     told = story("s", StoryStep(slots=slots), user("greet"), action("utter_greet"))
     assert replay(told, DOMAIN, chain()).story is told
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "told", "done"),
+    [
+        ("categorical", {"values": (1, 2)}, 2, "2"),
+        ("categorical", {"values": (1, 2)}, "__other__", 7),
+        ("bool", {}, True, "True"),
+        ("float", {"max_value": 9}, 3.0, "3"),
+    ],
+)
+def test_slots_of_a_test_story_are_seen_as_in_a_conversation(kind, options, told, done):
+    domain = Domain(slots={"x": Slot("x", kind, **options)})
+    policies = Chain([build("memory")]).fit([story("s", user("greet"), action("a"), slot("x", told), action("b"))])
+    assert wrong(story("t", user("greet"), action("a"), slot("x", done), action("b")), policies, domain) == []

@@ -4,7 +4,7 @@ import pytest
 
 from dialogue.domain import Domain, EntitySpec, IntentSpec, Slot
 from dialogue.slots import OTHER, kept, seen, seen_slots
-from dialogue.training.data import as_policies_see
+from dialogue.training.seen import as_policies_see
 from policies.types import FILLED
 from tests.policies.worlds import rule, slot, user
 
@@ -22,10 +22,14 @@ BUDGET = Slot("budget", "categorical", values=("Low", True, 3))
         (Slot("x", "bool"), "True", True),
         (Slot("x", "bool"), "0", False),
         (Slot("x", "bool"), 1, True),
-        (Slot("x", "bool"), "perhaps", "perhaps"),
-        (Slot("x", "float"), "4", 4.0),
-        (Slot("x", "float"), 12.5, 12.5),
-        (Slot("x", "float"), "four", "four"),
+        (Slot("x", "bool"), "perhaps", None),
+        (Slot("x", "bool"), [1], None),
+        (Slot("x", "float"), "0.5", 0.5),
+        (Slot("x", "float"), 12.5, 1.0),
+        (Slot("x", "float", min_value=-2, max_value=20), 12.5, 12.5),
+        (Slot("x", "float", min_value=-2.0, max_value=20), "-7", -2.0),
+        (Slot("x", "float"), "four", None),
+        (Slot("x", "float"), "nan", None),
         (Slot("x", "text"), "4", "4"),
         (Slot("x", "my.Slot"), {"a": 1}, {"a": 1}),
     ],

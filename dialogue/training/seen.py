@@ -1,0 +1,71 @@
+"""Stories as policies see them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+from types import MappingProxyType
+from typing import Any
+
+from dialogue.domain import Domain
+from dialogue.slots import seen
+from dialogue.training.nodes import Report
+from policies.history import base_intent
+from policies.types import FILLED, Story, StoryStep
+
+
+def as_policies_see(story: Story, domain: Domain) -> Story:
+    """The story with only what may influence a policy: of a text or a list that it is filled, of other slots the value.
+
+    Slots and entities that do not influence conversations, and entities that the intent ignores, are left out. Slots
+    the domain does not declare stay as written.
+    """
+
+    def seen_step(step: StoryStep) -> StoryStep:
+        if step.entities:
+            return replace(step, entities=tuple(one for one in step.entities if _counts(one.entity, step, domain)))
+        return replace(step, slots=_visible(step.slots, domain)) if step.slots else step
+
+    def steps(found: Sequence[StoryStep]) -> tuple[StoryStep, ...]:
+        return tuple(map(seen_step, found))
+
+    return replace(story, steps=steps(story.steps), condition=steps(story.condition))
+
+
+def _counts(entity: str, step: StoryStep, domain: Domain) -> bool:
+    """Whether an entity may influence a policy in a message of the step's intent."""
+    intent = domain.intents.get(base_intent(step.intent or ""))
+    if intent is not None and entity in intent.ignore_entities:
+        return False
+    if intent is not None and intent.use_entities is not None:
+        return entity in intent.use_entities
+    spec = domain.entities.get(entity)
+    return spec is None or spec.influence_conversation
+
+
+def _visible(slots: Mapping[str, Any], domain: Domain) -> Mapping[str, Any]:
+    visible: dict[str, Any] = {}
+    for name, value in slots.items():
+        slot = domain.slots.get(name)
+        if slot is not None and not slot.influence_conversation:
+            continue
+        is_filled = value is not None and value != []
+        if slot is not None and value is not FILLED:
+            value = FILLED if is_filled and slot.type in ("text", "list") else seen(slot, value)
+        visible[name] = value
+    return MappingProxyType(visible)
+
+
+def check_ranges(stories: Sequence[Story], domain: Domain, report: Report) -> None:
+    """Warn of numbers of a float slot that stories tell apart and that its range makes one."""
+    steps = [step for story in stories for step in chain(story.condition, story.steps)]
+    for name, slot in domain.slots.items():
+        if slot.type != "float":
+            continue
+        numbers = {step.slots[name] for step in steps if isinstance(step.slots.get(name), int | float)}
+        for key, edge in (("min_value", slot.min_value), ("max_value", slot.max_value)):
+            same = [f"{number:g}" for number in sorted(numbers) if seen(slot, number) == edge]
+            if len(same) > 1:
+                told = f"stories tell {' and '.join(same)} apart, but its {key} of {edge:g} makes them one"
+                report.warning(slot.where, f"slot {name!r}: {told}")
