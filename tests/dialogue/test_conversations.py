@@ -19,6 +19,7 @@ def test_a_golden_conversation_is_long_and_nearly_all_of_it_goes_well(language):
 
 
 @pytest.mark.model
+@pytest.mark.timeout(900)  # it trains the whole example bot
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_bot_talks_as_a_person_expects(language, request):
     with closing(open_bot(request.getfixturevalue(f"nova_{language}"))) as bot:
