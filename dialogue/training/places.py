@@ -14,11 +14,13 @@ from dialogue.errors import Problem, Where, error, nearest, suggestion
 from dialogue.training.nodes import Entry, Listing, Node, Report, Scalar, Table, describe
 from dialogue.training.yaml import resolve
 
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::([^{}]*))?\}")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-?([^{}]*))?\}")  # a default as shells write it, too
 
 
 def substitute(node: Table, report: Report, *, quoted: bool = True) -> Table:
-    """The same file with `${NAME}` and `${NAME:default}` replaced in every value. Reports unset names.
+    """The same file with `${NAME}` and `${NAME:default}`, or `${NAME:-default}`, replaced in every value.
+
+    Reports unset names.
 
     Args:
         node: the file.

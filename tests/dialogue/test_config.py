@@ -159,9 +159,10 @@ def test_no_file(tmp_path: Path) -> None:
 def test_environment_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOT_STORE", "postgresql://somewhere/bot")
     monkeypatch.delenv("BOT_SEED", raising=False)
-    text = 'store: {url: "${BOT_STORE}"}\nseed: ${BOT_SEED:7}\nname: a ${BOT_NAME:}b\n'
+    text = 'store: {url: "${BOT_STORE}"}\nseed: ${BOT_SEED:7}\nname: a ${BOT_NAME:}b\nlanguage: ${BOT_LANGUAGE:-de}\n'
     config = load_config(project(tmp_path, text))
-    assert (config.store.url, config.seed, config.name) == ("postgresql://somewhere/bot", 7, "a b")
+    found = config.store.url, config.seed, config.name, config.language
+    assert found == ("postgresql://somewhere/bot", 7, "a b", "de")
     assert problems(tmp_path, "name: ${BOT_UNSET}") == [
         "1:7: environment variable BOT_UNSET is not set; set it or write ${BOT_UNSET:default}"
     ]
