@@ -211,7 +211,9 @@ class Bot:
         return self._engine.predict(tracker)
 
     def append(self, sender: str, events: Sequence[Event], *, anew: bool = False) -> Tracker:
-        """Add events that something else tells of; with `anew` they take the place of all there was.
+        """Add events that something else tells of, after the start of a session where there is none.
+
+        With `anew` they take the place of all there was.
 
         Raises:
             StoreError: if the store cannot be reached.
@@ -219,6 +221,9 @@ class Bot:
         with self._store.turn(sender):
             if anew:
                 self._store.delete(sender)
+            else:
+                begun = self._drive(self._engine.begin(self._memory.tracker(sender), self._clock), Watch())
+                events = [*begun.events, *events]
             self._store.append(sender, None, events)
             return self._memory.tracker(sender)
 

@@ -225,19 +225,40 @@ class Domain:
         """The domain in the Rasa 3.1 format, ready for JSON; reading it back gives the same domain, places apart."""
         return {
             "version": "3.1",
-            "intents": [{name: _options(spec)} for name, spec in self.intents.items()],
-            "entities": [{name: _options(spec)} for name, spec in self.entities.items()],
+            "intents": [self._intent(spec) for spec in self.intents.values()],
+            "entities": [_listed(spec) for spec in self.entities.values()],
             "slots": {name: _slot_options(slot) for name, slot in self.slots.items()},
             "responses": {name: [_variation(one) for one in found] for name, found in self.responses.items()},
-            "actions": [{name: _options(spec)} for name, spec in self.actions.items()],
+            "actions": [_listed(spec) for spec in self.actions.values()],
             "forms": {name: _options(form) for name, form in self.forms.items()},
             "e2e_actions": list(self.e2e_actions),
             "config": {"store_entities_as_slots": self.store_entities_as_slots},
             "session_config": {
-                "session_expiration_time": self.session_expiration_minutes,
+                "session_expiration_time": _whole(self.session_expiration_minutes),
                 "carry_over_slots_to_new_session": self.carry_over_slots,
             },
         }
+
+    def _intent(self, spec: IntentSpec) -> str | dict[str, Any]:
+        if spec.name not in self.retrieval:
+            return _listed(spec)
+        return {spec.name: {**_written(spec), "is_retrieval_intent": True}}
+
+
+def _whole(minutes: float) -> float:
+    return int(minutes) if minutes == int(minutes) else minutes
+
+
+def _listed(spec: Any) -> str | dict[str, Any]:
+    """An item of a list as a person writes it: its name, with options only where they say something."""
+    options = _written(spec)
+    return {spec.name: options} if options else str(spec.name)
+
+
+def _written(spec: Any) -> dict[str, Any]:
+    """The options that are not the default."""
+    defaults = {one.name: one.default for one in fields(spec)}
+    return {key: value for key, value in _options(spec).items() if getattr(spec, key) != defaults[key]}
 
 
 def _options(spec: Any) -> dict[str, Any]:

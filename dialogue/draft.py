@@ -52,7 +52,7 @@ def executed(decision: Decision, now: float, **more: Any) -> ActionExecuted:
 
 def uttered(reply: Reply, now: float) -> BotUttered:
     """The record of a reply."""
-    buttons = [{"title": button.title, "payload": button.payload} for button in reply.buttons]
+    buttons = [button.as_dict() for button in reply.buttons]
     data = {
         "elements": None,
         "quick_replies": None,
@@ -67,15 +67,10 @@ def uttered(reply: Reply, now: float) -> BotUttered:
 def reply_of(event: BotUttered) -> Reply:
     """What a `bot` event said, the reverse of `uttered`; what has another shape is left out."""
     data = event.data
-    buttons = tuple(
-        Button(str(one.get("title", "")), str(one.get("payload", "")))
-        for one in data.get("buttons") or ()
-        if isinstance(one, dict)
-    )
     custom = data.get("custom")
     return Reply(
         text=event.text,
-        buttons=buttons,
+        buttons=tuple(Button.of(one) for one in data.get("buttons") or () if isinstance(one, dict)),
         image=data.get("image"),
         attachment=data.get("attachment"),
         custom=custom if isinstance(custom, dict) else None,

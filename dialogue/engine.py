@@ -116,6 +116,13 @@ class Engine:
         self._hear(draft, message, belief)
         return _turned(draft)
 
+    def begin(self, tracker: Tracker, clock: Callable[[], float]) -> Steps:
+        """Begin the session of a conversation that has none, and nothing else. See `turn`."""
+        draft = Draft(tracker, clock)
+        if tracker.fresh:
+            yield from self._begin_session(draft, {})
+        return _turned(draft)
+
     def execute(self, tracker: Tracker, decision: Decision, clock: Callable[[], float]) -> Steps:
         """Run one action whatever the policies say, and record what came of it. See `turn`."""
         draft = Draft(tracker, clock, decision=decision)

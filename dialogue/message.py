@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from typing_extensions import Self
+
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -26,10 +28,25 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """A choice to press: what the user sees and what is sent (an intent shortcut `/name{...}` or a text)."""
+    """A choice to press: what the user sees and what is sent (an intent shortcut `/name{...}` or a text).
+
+    `extra` is what else was written of it, such as `type` and `url`, for clients that know what to do with it.
+    """
 
     title: str
     payload: str
+    extra: Mapping[str, Any] = field(default_factory=lambda: EMPTY, compare=False)
+
+    @classmethod
+    def of(cls, written: Mapping[str, Any]) -> Self:
+        """From a mapping. One without a payload sends its link or, having none, its title."""
+        payload = written.get("payload") or written.get("url") or written.get("title", "")
+        extra = {key: value for key, value in written.items() if key not in ("title", "payload")}
+        return cls(str(written.get("title", "")), str(payload), extra)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it is sent to clients."""
+        return {"title": self.title, "payload": self.payload, **self.extra}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +71,7 @@ class Reply:
         if self.text is not None:
             shown["text"] = self.text
         if self.buttons:
-            shown["buttons"] = [{"title": b.title, "payload": b.payload} for b in self.buttons]
+            shown["buttons"] = [button.as_dict() for button in self.buttons]
         for key in ("image", "attachment", "custom"):
             if (value := getattr(self, key)) is not None:
                 shown[key] = value

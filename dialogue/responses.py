@@ -44,7 +44,7 @@ def render(name: str, variation: ResponseVariation, values: Mapping[str, Any]) -
     buttons = [*variation.buttons, *(item for item in variation.quick_replies if isinstance(item, Mapping))]
     main = Reply(
         text=fill(variation.text, values),
-        buttons=read_buttons(fill(buttons, values)),
+        buttons=tuple(map(Button.of, fill(buttons, values))),
         image=fill(variation.image, values),
         attachment=fill(variation.attachment, values),
         custom=fill(variation.custom, values),
@@ -54,20 +54,12 @@ def render(name: str, variation: ResponseVariation, values: Mapping[str, Any]) -
     return (main, *cards) if main.as_dict() or not cards else cards
 
 
-def read_buttons(buttons: Iterable[Mapping[str, Any]]) -> tuple[Button, ...]:
-    """Buttons from mappings. One without a payload sends its link or, having none, its title."""
-    return tuple(
-        Button(str(button.get("title", "")), str(button.get("payload") or button.get("url") or button.get("title", "")))
-        for button in buttons
-    )
-
-
 def element_replies(elements: Iterable[Any], metadata: Mapping[str, Any]) -> tuple[Reply, ...]:
     """The cards of a carousel as plain replies, "title : subtitle" with their image and buttons."""
     return tuple(
         Reply(
             text=" : ".join(str(card[key]) for key in ("title", "subtitle") if card.get(key)) or None,
-            buttons=read_buttons(card.get("buttons") or ()),
+            buttons=tuple(map(Button.of, card.get("buttons") or ())),
             image=card.get("image_url"),
             metadata=metadata,
         )

@@ -128,16 +128,23 @@ def parse_data(text: str, belief: Belief, domain: Domain, *, language: str = "en
     """
     from encoders.tokenizer import tokenize
 
-    top = belief.top
     return {
         "text": text,
-        "intent": {"name": top.name if top else None, "confidence": top.mean if top else 0.0},
+        "intent": _intent(belief),
         "entities": [_shown_entity(entity) for entity in belief.entities],
         "text_tokens": [[token.start, token.end] for token in tokenize(text, language).tokens],
         "intent_ranking": [{"name": c.name, "confidence": c.mean} for c in belief.intents[:RANKING]],
         "response_selector": _selector(belief, domain),
         "belief": belief_data(belief),
     }
+
+
+def _intent(belief: Belief) -> dict[str, Any]:
+    """The best intent; of a retrieval intent with the answer that fits best."""
+    top = belief.top
+    found = {"name": top.name if top else None, "confidence": top.mean if top else 0.0}
+    answers = belief.responses.get(top.name) if top else None
+    return found | ({"full_retrieval_intent_name": response_key(top.name, answers[0].name)} if top and answers else {})
 
 
 def belief_data(belief: Belief, most: int = RANKING) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class DefaultActions:
         self._responder = responder
         self._language = language
         self._actions: Mapping[str, Callable[[ActionRequest], ActionResult]] = {
+            ACTION_LISTEN: _nothing,
             "action_restart": self._restart,
             "action_session_start": _session_start,
             "action_default_fallback": self._default_fallback,

@@ -10,8 +10,8 @@ from dialogue.actions.base import ActionError, ActionRequest, ActionResult
 from dialogue.actions.respond import Responder
 from dialogue.draft import reply_of
 from dialogue.events import BotUttered, Event
-from dialogue.message import Reply
-from dialogue.responses import element_replies, read_buttons
+from dialogue.message import Button, Reply
+from dialogue.responses import element_replies
 from policies.history import NOT_UNDERSTOOD
 
 OWN = frozenset(("text", "buttons", "elements", "custom", "template", "response", "image", "attachment"))
@@ -84,7 +84,7 @@ def read_response(response: Mapping[str, Any], first: Reply, *rest: Reply) -> tu
         if isinstance(value, list) and not all(isinstance(item, Mapping) for item in value):
             raise ValueError(f"a response's {key!r} holds what is no mapping: {value!r:.80}")
     own = {key: response[key] for key in ("text", "image", "attachment", "custom") if response.get(key)}
-    merged = replace(first, buttons=(*first.buttons, *read_buttons(response.get("buttons") or ())), **own)
+    merged = replace(first, buttons=(*first.buttons, *map(Button.of, response.get("buttons") or ())), **own)
     cards = element_replies(response.get("elements") or (), first.metadata)
     return ((merged,) if merged.as_dict() else ()) + rest + cards
 

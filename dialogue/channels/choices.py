@@ -41,8 +41,7 @@ def offered(events: Sequence[Event]) -> Reply | None:
         if isinstance(event, UserUttered):
             return None
         if isinstance(event, BotUttered):
-            written = event.data.get("buttons") or ()
-            buttons = tuple(Button(str(one.get("title", "")), str(one.get("payload", ""))) for one in written)
+            buttons = tuple(map(Button.of, event.data.get("buttons") or ()))
             if buttons:
                 return Reply(text=event.text, buttons=buttons)
     return None

@@ -122,8 +122,8 @@ def create_app(
             CORSMiddleware,
             allow_origins=list(parts.origins.allowed),
             allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["Authorization", "Content-Type"],
-            expose_headers=["Retry-After"],
+            allow_headers=["*"],
+            expose_headers=["Retry-After", "filename"],
             max_age=600,
         )
     app.add_middleware(Traced)

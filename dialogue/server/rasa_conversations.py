@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Body, Depends, Query, Request
 from fastapi.responses import Response
+from pydantic import BeforeValidator
 
 from dialogue.bot import Bot
 from dialogue.channels.base import SendError
@@ -34,7 +35,9 @@ router = APIRouter(
 Mine = Annotated[str, Depends(own_conversation)]
 Until = Annotated[float | None, Query(description="Only events up to this time, in seconds since 1970.")]
 Shown = Annotated[
-    Include, Query(alias="include_events", description="Which events are shown: those since the last restart, or ...")
+    Include,
+    BeforeValidator(lambda given: str(given).upper()),
+    Query(alias="include_events", description="Which events are shown: those since the last restart, or ..."),
 ]
 Channel = Annotated[
     str | None, Query(alias="output_channel", description="`latest` or the name of a channel: where replies go.")

@@ -97,7 +97,7 @@ def rasa_messages(reply: Reply, recipient: str) -> Iterator[dict[str, Any]]:
         yield {**to, "text": reply.text or "", "buttons": shown["buttons"]}
     elif reply.text is not None:
         yield from ({**to, "text": paragraph} for paragraph in paragraphs(reply.text))
-    for part in ("image", "attachment", "custom"):
+    for part in ("custom", "image", "attachment"):
         if part in shown:
             yield {**to, part: shown[part]}
 
@@ -109,7 +109,7 @@ def paragraphs(text: str) -> list[str]:
 
 def _name(told: Mapping[str, Any], key: str, default: str) -> str:
     value = told.get(key)
-    value = default if value is None else value
+    value = default if value in (None, "") else str(value) if type(value) in (int, float) else value
     if not isinstance(value, str) or not 0 < len(value) <= 255 or "\x00" in value:
         raise RefusedError(f"{key}: expected a string of 1 to 255 characters", 400)
     return value

@@ -183,18 +183,21 @@ class _Others(socketio.AsyncRedisManager):  # type: ignore[misc]  # the library 
 
 
 def payloads(reply: Reply) -> Iterator[Any]:
-    """A reply as what `bot_uttered` carries: each paragraph by itself, buttons with the last one."""
+    """A reply as what `bot_uttered` carries: each paragraph by itself, buttons with the last one.
+
+    Of a `custom` what is under its key `data`, which Rasa takes for an argument of the emission, where it has one.
+    """
     if reply.text is not None or reply.buttons:
         *first, last = paragraphs(reply.text or "")
         yield from ({"text": text} for text in first)
         quick = [{"content_type": "text", "title": one.title, "payload": one.payload} for one in reply.buttons]
         yield {"text": last, "quick_replies": quick} if quick else {"text": last}
+    if reply.custom is not None:
+        yield reply.custom["data"] if "data" in reply.custom else dict(reply.custom)
     if reply.image is not None:
         yield {"attachment": {"type": "image", "payload": {"src": reply.image}}}
     if reply.attachment is not None:
         yield {"attachment": reply.attachment}
-    if reply.custom is not None:
-        yield dict(reply.custom)
 
 
 def _lowered(app: ASGIApp) -> ASGIApp:

@@ -39,8 +39,7 @@ def plain_reply(reply: Reply) -> dict[str, Any]:
 
 def read_reply(data: Mapping[str, Any]) -> Reply:
     """What `plain_reply` made."""
-    buttons = tuple(Button(button["title"], button["payload"]) for button in data.get("buttons", ()))
-    return Reply(**{**data, "buttons": buttons})
+    return Reply(**{**data, "buttons": tuple(map(Button.of, data.get("buttons", ())))})
 
 
 def plain_message(message: Message) -> dict[str, Any]:

@@ -344,6 +344,8 @@ def test_parse_has_the_shape_of_rasa():
     chosen = parse["response_selector"]["faq"]["response"]
     assert (chosen["intent_response_key"], chosen["utter_action"]) == ("faq/wifi", "utter_faq/wifi")
     assert chosen["responses"] == [{"text": "The wifi is free."}]
+    asked = make_bot().parse("faq wifi?")["intent"]
+    assert (asked["name"], asked["full_retrieval_intent_name"]) == ("faq", "faq/wifi")
     assert parse["belief"]["intents"][0] == {"name": "book", "mean": 0.95, "lower": pytest.approx(0.85), "upper": 1.0}
     assert set(parse["belief"]) == {"intents", "unknown", "entropy", "mutual_information", "contributions"}
 

@@ -79,6 +79,7 @@ def test_slots_are_filled_in_everywhere_but_in_elements():
     assert main.text == "Hi Ada"
     assert main.image == "http://x/Ada.png"
     assert main.custom == {"deep": [{"for": "Ada"}], "n": 1}
+    assert card.as_dict()["buttons"] == [{"title": "Go", "payload": "http://x", "url": "http://x"}], "nothing is lost"
     assert main.buttons == (Button("Ada?", '/inform{"name": "Ada"}'), Button("Q Ada", "/q"))
     assert main.attachment == {"url": "Ada"}
     assert (card.text, card.buttons) == ("{name} : s", (Button("Go", "http://x"),))

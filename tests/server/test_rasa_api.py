@@ -90,12 +90,17 @@ def test_rest_streams_an_object_a_line(client):
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b'{"message": 3}', b'{"message": "hi", "sender": 3}', b'{"message": "hi", "metadata": []}'],
+    [b"", b"{", b"[]", b'{"message": 3}', b'{"message": "hi", "sender": [3]}', b'{"message": "hi", "metadata": []}'],
 )
 def test_what_rest_cannot_read_is_refused_as_rasa_does(client, body):
     answer = client.post("/webhooks/rest/webhook", content=body)
     assert answer.status_code == 400
     assert set(answer.json()) == {"description", "status", "message"}
+
+
+@pytest.mark.parametrize(("sender", "name"), [(12, "12"), ("", "default"), (None, "default")])
+def test_a_sender_may_be_a_number_or_nobody(client, sender, name):
+    assert [one["recipient_id"] for one in rest(client, "greet", sender).json()] == [name]
 
 
 def test_metadata_and_input_channel_stand_in_the_tracker(client):
@@ -141,7 +146,9 @@ def test_status_and_domain(client):
         "num_active_training_jobs": 0,
     }
     domain = call(client, "GET", "/domain", headers={**DEVELOPER, "Accept": "application/json"}).json()
-    assert domain["intents"][0].keys() == {"greet"}
+    assert "greet" in domain["intents"]
+    assert {"faq": {"is_retrieval_intent": True}} in domain["intents"]
+    assert "action_weather" in domain["actions"]
     written = call(client, "GET", "/domain", headers={**DEVELOPER, "Accept": "application/yaml"})
     assert yaml.safe_load(written.text) == domain
     call(client, "GET", "/domain", 406, {**DEVELOPER, "Accept": "text/csv"})
@@ -229,6 +236,17 @@ def test_events_are_added_and_replaced(client):
     for wrong in ({"event": "nothing"}, [], "x", {"event": "slot"}, [one, 3]):
         call(client, "POST", "/conversations/ann/tracker/events", 400, json=wrong)
     assert call(client, "GET", "/conversations/ann/tracker").json()["slots"]["city"] == "Oslo"
+
+
+def test_events_come_after_the_start_of_a_session(client):
+    one = SlotSet(name="city", value="Oslo").as_dict()
+    added = call(client, "POST", "/conversations/bob/tracker/events?include_events=all", json=one).json()
+    begun = ["action", "session_started", "action"]
+    assert [event["event"] for event in added["events"]] == [*begun, "slot"]
+    rest(client, "greet", "bob")
+    events = call(client, "GET", "/conversations/bob/tracker").json()["events"]
+    assert [event["event"] for event in events][:5] == [*begun, "slot", "user"]
+    call(client, "POST", "/conversations/bob/execute", json={"name": "action_listen"})
 
 
 def test_a_story_of_the_conversation(client):

@@ -289,19 +289,20 @@ def test_a_reply_on_the_socket():
     assert list(payloads(RICH)) == [
         {"text": "One."},
         {"text": "Two.", "quick_replies": [{"content_type": "text", "title": "Yes", "payload": "/affirm"}]},
+        {"card": 3},
         {"attachment": {"type": "image", "payload": {"src": "https://x/y.png"}}},
         {"attachment": {"a": 1}},
-        {"card": 3},
     ]
+    assert list(payloads(Reply(custom={"data": {"type": "video"}}))) == [{"type": "video"}]
 
 
 def test_a_reply_over_rest():
     to = {"recipient_id": "ann"}
     assert list(rasa_messages(RICH, "ann")) == [
         {**to, "text": "One.\n\nTwo.", "buttons": [{"title": "Yes", "payload": "/affirm"}]},
+        {**to, "custom": {"card": 3}},
         {**to, "image": "https://x/y.png"},
         {**to, "attachment": {"a": 1}},
-        {**to, "custom": {"card": 3}},
     ]
     assert list(rasa_messages(Reply("One.\n\nTwo."), "ann")) == [{**to, "text": "One."}, {**to, "text": "Two."}]
 
