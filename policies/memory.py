@@ -35,12 +35,14 @@ class MemoryPolicy:
     several stories fit, the longest wins, then the one that asks for more entities and slots, then the one written
     first.
 
+    A form that no story names, one of rules alone, is no concern of stories: during it they go as if there were none.
+
     Without `augmented` nothing is forgotten or looked past: the conversation's last `max_history` user turns, or all
     of it when it is shorter, must be the story's.
 
     Args:
         max_history: user turns of a story that must fit.
-        augmented: whether older turns may be forgotten and unknown ones looked past.
+        augmented: whether older turns may be forgotten, unknown ones looked past.
         name: under which decisions are signed.
 
     Raises:
@@ -57,11 +59,12 @@ class MemoryPolicy:
     def fit(self, stories: Sequence[Story], *, seed: int = 0) -> Self:
         """Remember the stories, not the rules; nothing is random here."""
         self.stories_ = tuple(story for story in stories if not story.is_rule)
-        self.intents_, self.texts_ = set[str](), set[str]()
+        self.intents_, self.texts_, self.forms_ = set[str](), set[str](), set[str | None]()
         self.points_: Suffixes[tuple[int, Point]] = Suffixes()
         for story in self.stories_:
             self.intents_ |= {base_intent(step.intent) for step in story.steps if step.intent is not None}
             self.texts_ |= {plain(step.text) for step in story.steps if step.text is not None}
+            self.forms_ |= {name for step in story.steps for name in (step.active_form, step.action)}
             for point in points(story):
                 past = recent(point.past, self.max_history)
                 self.points_.add(past, (len(past), point))
@@ -75,10 +78,11 @@ class MemoryPolicy:
         if not self._knows(last):
             return Pass("no story knows this turn")
         history = self._remembered(state.turns)
+        form = state.active_form if state.active_form in self.forms_ else None
         fitting = [
             (length, point.detail, -index, point)
             for index, (length, point) in enumerate(self.points_.ending(history))
-            if (self.augmented or length == len(history)) and _holds(point, state)
+            if (self.augmented or length == len(history)) and _holds(point, state, form)
         ]
         if not fitting:
             return Pass("no story goes like this")
@@ -104,6 +108,6 @@ class MemoryPolicy:
         return moves(turns[-self.max_history :])
 
 
-def _holds(point: Point, state: DialogueState) -> bool:
+def _holds(point: Point, state: DialogueState, form: str | None) -> bool:
     """Whether form and slots stand as the story has them, and its action may run."""
-    return point.action not in state.rejected and point.form == state.active_form and slots_match(point.slots, state)
+    return point.action not in state.rejected and point.form == form and slots_match(point.slots, state)

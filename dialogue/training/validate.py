@@ -159,7 +159,7 @@ def _actions(config: Config, domain: Domain) -> Iterator[Problem]:
     silent = [spec for name, spec in domain.actions.items() if domain.lacks_response(name)]
     if config.nlg is None:
         yield from (warning(spec.where, f"{spec.name!r} says nothing: write it under responses") for spec in silent)
-    custom = [spec for name, spec in domain.actions.items() if not domain.says(name)]
+    custom = [spec for name, spec in domain.actions.items() if not domain.says(name) and name not in DEFAULT_ACTIONS]
     if custom and config.actions is None:
         place = "endpoints.yml has no action_endpoint" if config.rows else "bot.yml says nothing under actions"
         yield warning(custom[0].where, f"action {custom[0].name!r} is custom, but {place}")

@@ -122,6 +122,7 @@ def test_nothing_is_wrong_with_a_sound_bot(tmp_path: Path) -> None:
             ["warning: 'utter_lost' says nothing: write it under responses", "action 'utter_lost' is never run"],
         ),
         ("entities:", "actions: [action_lost]\nentities:", ["is custom, but bot.yml says nothing", "is never run by"]),
+        ("entities:", "actions: [action_restart]\nentities:", []),
         (
             "{type: from_entity, entity: city,",
             "{type: custom, action: action_gone}, {type: from_entity, entity: city,",

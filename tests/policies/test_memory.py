@@ -109,6 +109,14 @@ def test_a_story_holds_its_forms():
     assert does(stories, state(*left)) is None
 
 
+def test_during_a_form_that_no_story_names_stories_go_as_if_there_were_none():
+    bye = story("bye", user("bye"), action("utter_bye"))
+    turns = (said("book", "booking"), said("bye"))
+    assert does([bye], state(*turns, active_form="booking", rejected=frozenset(["booking"]))) == "utter_bye"
+    named = story("book", user("book"), action("booking"), form("booking"))
+    assert does([bye, named], state(*turns, active_form="booking")) is None
+
+
 def test_end_to_end_texts():
     sushi = story("sushi", user("hungry"), action("suggest"), StoryStep(text="Sushi, always!"), action("search"))
     asked = said("hungry", "suggest")
