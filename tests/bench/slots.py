@@ -4,7 +4,7 @@
     python -m tests.bench.slots --split valid --rung tagger       what to choose by
     python -m tests.bench.slots --split valid --only snips --rung tagger --limit 2000
     python -m tests.bench.slots --only snips --rung bot --vectors glove.6B.50d.txt
-    python -m tests.bench.slots --only snips --rung bot --large
+    python -m tests.bench.slots --only snips --rung bot --large [--vectors glove.6B.50d.txt]
 
 The rungs: `words`, a tagger on the last layer of the default pretrained encoder; `early`, the same with the states of
 its early layers; `tagger`, with layers after those tuned where there are enough examples; `bot`, the whole of it,
