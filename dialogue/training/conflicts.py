@@ -121,11 +121,10 @@ def _situation(point: Point, max_history: int) -> Any:
 def _never_reached(stories: Sequence[Story]) -> Iterator[Problem]:
     """Steps after words of the bot's own, which nothing predicts, and actions while a form waits for an answer."""
     for story in stories:
-        spoken = next((index for index, step in enumerate(story.steps) if step.bot_text is not None), len(story.steps))
-        if spoken + 1 < len(story.steps):
-            after = story.steps[spoken + 1]
-            message = f"story {story.name!r} cannot be followed to here: before it the bot says words of its own"
-            yield warning(_where(after.where or story.where), f"{message}; write a response and name it as an action")
+        words = next((step for step in story.steps if step.bot_text is not None), None)
+        if words is not None:
+            message = f"story {story.name!r} ends here, for words of the bot's own are not learned"
+            yield warning(_where(words.where or story.where), f"{message}; write a response and name it as an action")
         for point in points(story):
             asks = point.form is not None and point.past[-1].action == point.form
             if asks and point.action not in (LISTEN, point.form):

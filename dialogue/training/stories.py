@@ -79,8 +79,12 @@ def read_rules(section: Node, draft: Draft) -> None:
 
 
 def _name(fields: Mapping[str, Node], kind: str, item: Node, draft: Draft) -> str:
-    name = read_text(fields[kind], kind, draft.report) if kind in fields else None
-    if kind not in fields and isinstance(item, Table):
+    name = None
+    if kind in fields and is_empty(fields[kind]):
+        draft.report.warning(fields[kind].where, f"a {kind} without a name")
+    elif kind in fields:
+        name = read_text(fields[kind], kind, draft.report)
+    elif isinstance(item, Table):
         draft.report.error(item.where, f"a {kind} without a name; expected the key {kind}")
     steps = fields.get("steps")
     if isinstance(item, Table) and (steps is None or is_empty(steps) or steps == Listing(steps.where, ())):

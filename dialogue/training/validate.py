@@ -85,6 +85,7 @@ def _unknown_names(data: TrainingData) -> Iterator[Problem]:
         "form": {*domain.forms, *LOOPS},
         "action": actions,
     }
+    named = {**known, "slot": domain.slots, "form": domain.forms}  # what a person wrote, to choose from
     asked = {slot for form in domain.forms.values() for slot in form.required_slots}
     unknown: dict[tuple[ReferenceKind, str], list[Where]] = {}
     for reference in data.references:
@@ -93,7 +94,7 @@ def _unknown_names(data: TrainingData) -> Iterator[Problem]:
             unknown.setdefault((reference.kind, name), []).append(reference.where)
     for (kind, name), places in unknown.items():
         more = f" (and in {len(places) - 1} more places)" if len(places) > 1 else ""
-        near = suggestion(name, known[kind], at_most=8)
+        near = suggestion(name, named[kind], at_most=8)
         note = error if kind == "action" or (kind == "slot" and name in asked) else warning
         yield note(places[0], f"{kind} {name!r} is not in the domain{more}{near}")
 
@@ -144,7 +145,7 @@ def _responses(domain: Domain) -> Iterator[Problem]:
             for slot in PLACEHOLDER.findall(variation.text or ""):
                 if slot not in slots and not domain.actions:
                     yield warning(
-                        variation.where, f"response {name!r}: no slot fills {{{slot}}}{suggestion(slot, slots)}"
+                        variation.where, f"response {name!r}: no slot fills {{{slot}}}{suggestion(slot, domain.slots)}"
                     )
             for button in variation.buttons:
                 shortcut = SHORTCUT.match(str(button.get("payload", "")))

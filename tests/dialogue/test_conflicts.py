@@ -118,7 +118,7 @@ def story(*steps: str) -> str:
         (
             "",
             story("intent: a, bot: well, intent: b, action: utter_b"),
-            "stories.yml:102:33: warning: story 's0' cannot be followed to here: before it the bot says words",
+            "stories.yml:102:22: warning: story 's0' ends here, for words of the bot's own are not learned",
         ),
         (
             "",

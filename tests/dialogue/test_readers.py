@@ -423,6 +423,12 @@ def test_a_message_without_a_text_is_its_intent(tmp_path: Path) -> None:
     assert (said.intent, said.text) == ("silent", None)
 
 
+def test_a_story_without_a_name_is_read(tmp_path: Path) -> None:
+    found = complaints(tmp_path, stories="stories:\n- story:\n  steps: [intent: a, action: b]\n")
+    assert [line.partition(" ")[2] for line in found] == ["warning: a story without a name"]
+    assert len(read_data([tmp_path]).stories) == 1
+
+
 def test_numbers_that_the_range_of_a_slot_makes_one(tmp_path: Path) -> None:
     domain = "slots:\n  guests: {type: float, mappings: [{type: custom}]}\n"
     steps = "- intent: a\n  - slot_was_set: [{guests: %s}]\n  - action: b"
