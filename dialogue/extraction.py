@@ -6,7 +6,7 @@ mapping finds nothing itself but names an action, which may set any slot, so the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,7 +38,7 @@ def hear(said: UserUttered, entities: Sequence[Entity]) -> Heard:
 
 def extract_slots(domain: Domain, tracker: Tracker, heard: Heard) -> Iterator[SlotSet | str]:
     """What slots the message fills, and in its place the name of each action that may fill some."""
-    return (found for _, found in _found(domain, tracker, heard))
+    return _each_once(found for _, found in _found(domain, tracker, heard))
 
 
 def extract_on_activation(domain: Domain, tracker: Tracker, heard: Heard) -> Iterator[SlotSet | str]:
@@ -48,22 +48,31 @@ def extract_on_activation(domain: Domain, tracker: Tracker, heard: Heard) -> Ite
     was set before, and may have been validated since.
     """
     everything = _found(domain, tracker, heard, activated=True)
-    return (found for mapping, found in everything if mapping.conditions or mapping.type == TRIGGER)
+    return _each_once(found for mapping, found in everything if mapping.conditions or mapping.type == TRIGGER)
+
+
+def _each_once(everything: Iterable[SlotSet | str]) -> Iterator[SlotSet | str]:
+    """Slots, and the name of every action where it comes first."""
+    named: set[str] = set()
+    for found in everything:
+        if isinstance(found, str):
+            if found in named:
+                continue
+            named.add(found)
+        yield found
 
 
 def _found(
     domain: Domain, tracker: Tracker, heard: Heard, *, activated: bool = False
 ) -> Iterator[tuple[SlotMapping, SlotSet | str]]:
-    """The mappings that apply and find a value or name an action, each action once."""
-    named: set[str] = set()
+    """The mappings that apply and find a value or name an action."""
     for slot in domain.slots.values():
         if slot.name == REQUESTED_SLOT:
             continue
         for mapping in slot.mappings or _by_its_name(domain, slot):
             if not _applies(domain, slot, mapping, tracker, heard):
                 continue
-            if mapping.action and mapping.type == "custom" and mapping.action not in named:
-                named.add(mapping.action)
+            if mapping.action and mapping.type == "custom":
                 yield mapping, mapping.action
             value = _value(slot, mapping, heard, activated=activated)
             if value is not ABSENT:

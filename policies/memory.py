@@ -59,7 +59,8 @@ class MemoryPolicy:
     def fit(self, stories: Sequence[Story], *, seed: int = 0) -> Self:
         """Remember the stories, not the rules; nothing is random here."""
         self.stories_ = tuple(story for story in stories if not story.is_rule)
-        self.intents_, self.texts_, self.forms_ = set[str](), set[str](), set[str | None]()
+        self.intents_, self.texts_ = set[str](), set[str]()
+        self.forms_ = set[str | None]()  # and other actions, for a story tells of a form by either
         self.points_: Suffixes[tuple[int, Point]] = Suffixes()
         for story in self.stories_:
             self.intents_ |= {base_intent(step.intent) for step in story.steps if step.intent is not None}

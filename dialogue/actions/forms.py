@@ -85,7 +85,7 @@ class FormActions:
         for found in extract_on_activation(self._domain, active, hear(said, turns[-1].entities)):
             if isinstance(found, SlotSet):
                 events.append(found)
-            elif self._own.knows(found):
+            else:
                 filled = self._fill(replace(request, name=found, tracker=active.apply(events[1:])))
                 events += filled.events
                 replies += filled.replies

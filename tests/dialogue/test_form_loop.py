@@ -301,8 +301,19 @@ def test_the_message_that_begins_a_form_is_heard_by_custom_mappings_for_the_form
         assert [request.name for request in place.asked] == ["action_where"], "once"
 
 
-def test_a_custom_mapping_that_fails_as_a_form_begins_fills_nothing(caplog):
-    place = Place(action_where=lambda asked: 1 / 0)
+def test_one_action_of_two_mappings_runs_as_the_form_begins_for_the_one_that_wants_it():
+    within = SlotMapping("custom", action="action_where", conditions=(MappingCondition("booking"),))
+    always = Slot("any", "text", mappings=(SlotMapping("custom", action="action_where"),))
+    slots = {"any": always, **DOMAIN.slots, "city": Slot("city", "text", mappings=(within,))}
+    place = Place(action_where=lambda asked: [slot("city", "Rome")] if asked.tracker.active_form else [])
+    talk = Talk(make_bot(custom=place, domain=replace(DOMAIN, slots=slots)))
+    talk.say("book")
+    assert where(talk) == ("booking", "people")
+
+
+@pytest.mark.parametrize("actions", [{"action_where": lambda asked: 1 / 0}, {}])
+def test_a_custom_mapping_that_fails_as_a_form_begins_fills_nothing(actions, caplog):
+    place = Place(**actions)
     mapping = SlotMapping("custom", action="action_where", conditions=(MappingCondition("booking"),))
     domain = replace(DOMAIN, slots={**DOMAIN.slots, "city": Slot("city", "text", mappings=(mapping,))})
     talk = Talk(make_bot(custom=place, domain=domain))
