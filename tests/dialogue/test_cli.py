@@ -141,6 +141,14 @@ def test_a_pipe_gets_a_json_line_for_each_line(bot):
     assert bot.closed
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_empty_ones(closed):
+    code = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n{FAKE_PROJECT}\nfrom dialogue.cli import main\nmain()\n"
+    line = f'"$0" -c "$1" chat {closed}'
+    done = subprocess.run(["bash", "-c", line, sys.executable, code], input=b"", capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, b""), done.stderr
+
+
 def test_a_chat_is_a_new_conversation_unless_told_otherwise(bot):
     run("chat", input="a\nb\n")
     run("chat", input="c\n")
