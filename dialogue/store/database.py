@@ -81,8 +81,12 @@ class Database:
 
     def rows(self, statement: Prepared, values: Values) -> list[tuple[Any, ...]]:
         """What one statement finds, which changes nothing."""
+        return self.by_itself(lambda straight: straight.rows(statement, values))
+
+    def by_itself(self, work: Callable[[Straight], Value]) -> Value:
+        """What `work` returns, which is one statement. On PostgreSQL it may write and is committed by itself."""
         with self._alone, self.errors(), self._straight(writes=False) as straight:
-            return straight.rows(statement, values)
+            return work(straight)
 
     def store(self, work: Callable[[Straight], Value]) -> Value:
         """What `work` returns, once what it wrote is committed. It may be run twice, but only one of both counts.

@@ -14,11 +14,12 @@ import sqlalchemy as sa
 from dialogue.events import Event
 from dialogue.message import Message, Reply
 from dialogue.store import migrations, schema
-from dialogue.store.base import Answered, ConflictError, StoreError
+from dialogue.store.appending import Turn
+from dialogue.store.base import Answered, StoreError
 from dialogue.store.database import Database
-from dialogue.store.driver import Prepared, Straight
+from dialogue.store.driver import Prepared
 from dialogue.store.locks import FileLocks, Locks, PostgresLocks
-from dialogue.store.wire import check, plain_reply, read_reply, to_json
+from dialogue.store.wire import check, read_reply
 
 _NAMED = schema.conversations.c.name == sa.bindparam("conversation")
 _LATER = schema.events.c.sequence > sa.bindparam("after")
@@ -44,20 +45,6 @@ _LOOK = Prepared(
     .where(_NAMED)
     .order_by(schema.events.c.sequence)
 )
-_INSERT_EVENTS = Prepared(sa.insert(schema.events))
-_CLAIM = Prepared(sa.select(schema.conversations.c.id, schema.conversations.c.sequence).where(_NAMED).with_for_update())
-# Whoever else inserts it at the same time is waited for, and wins.
-_BEGIN = Prepared(
-    sa.text(
-        "INSERT INTO conversations (name, sequence, updated) VALUES (:conversation, 0, 0) ON CONFLICT (name) DO NOTHING"
-    )
-)
-_GO_ON = Prepared(
-    sa.update(schema.conversations)
-    .where(schema.conversations.c.id == sa.bindparam("key"))
-    .values(sequence=sa.bindparam("last"), updated=sa.bindparam("time"))
-)
-_INSERT_ANSWER = Prepared(sa.insert(schema.messages))
 _UPGRADE_LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '/starfold schema', 0))")
 
 
@@ -105,22 +92,9 @@ class SqlTrackerStore:
         answered: Answered | None = None,
     ) -> int:
         """See `TrackerStore`."""
-        check("conversation", conversation)
-        wire = [to_json(event.as_dict(), f"event {event.wire!r}") for event in events]
-
-        def stored(straight: Straight) -> int:
-            key, last = _claimed(straight, conversation)
-            if expected_sequence is not None and expected_sequence != last:
-                raise ConflictError(
-                    f"conversation {conversation!r} went on meanwhile: its last event is number {last}, "
-                    f"expected {expected_sequence}"
-                )
-            _insert_events(straight, key, last, events, wire)
-            if answered is not None:
-                _insert_answer(straight, key, last + 1, last + len(events), answered)
-            return last + len(events)
-
-        return self._database.store(stored)
+        turn = Turn.of(conversation, expected_sequence, events, answered)
+        stored = None if self._database.is_sqlite else self._database.by_itself(turn.store_at_once)
+        return self._database.store(turn.store) if stored is None else stored
 
     @contextlib.contextmanager
     def turn(self, conversation: str) -> Iterator[None]:
@@ -209,44 +183,6 @@ class SqlTrackerStore:
             with self._database.write() as connection:
                 migrations.upgrade(connection)
             self._database.use_wal()
-
-
-def _claimed(straight: Straight, conversation: str) -> tuple[int, int]:
-    """Key and last sequence of a conversation, its row locked until the transaction ends."""
-    wanted = {"conversation": conversation}
-    rows = straight.rows(_CLAIM, wanted)
-    if not rows:
-        straight.run(_BEGIN, wanted)
-        rows = straight.rows(_CLAIM, wanted)
-    ((key, last),) = rows
-    return key, last
-
-
-def _insert_events(straight: Straight, key: int, last: int, new: Sequence[Event], wire: Sequence[str]) -> None:
-    rows = [
-        {"conversation_id": key, "sequence": number, "type": event.wire, "time": event.timestamp, "data": data}
-        for number, (event, data) in enumerate(zip(new, wire, strict=True), last + 1)
-    ]
-    if rows:
-        straight.run_each(_INSERT_EVENTS, rows)
-        straight.run(_GO_ON, {"key": key, "last": rows[-1]["sequence"], "time": rows[-1]["time"]})
-
-
-def _insert_answer(straight: Straight, key: int, first: int, last: int, answered: Answered) -> None:
-    message = answered.message
-    row = {
-        "conversation_id": key,
-        "channel": check("channel", message.channel),
-        "message_id": check("message id", message.id),
-        "sequence": last,
-        "replies": to_json([plain_reply(reply) for reply in answered.replies], "replies"),
-        "first": first,
-        "milliseconds": to_json(dict(answered.milliseconds), "milliseconds"),
-    }
-    try:
-        straight.run(_INSERT_ANSWER, row)
-    except straight.refused as error:
-        raise ConflictError(f"message {message.id!r} from {message.channel!r} was answered already") from error
 
 
 def _read_event(conversation: str, sequence: int, data: str) -> Event:

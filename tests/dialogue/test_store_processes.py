@@ -8,7 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 from dialogue.events import SlotSet
-from dialogue.store.base import ConflictError
+from dialogue.message import Message, Reply
+from dialogue.store.base import Answered, ConflictError
+from dialogue.store.driver import Straight
+from dialogue.store.records import Records
 from dialogue.store.sql import SqlTrackerStore
 from tests.dialogue.stores import finish, scratch_schema, start
 
@@ -126,13 +129,13 @@ def test_killed_at_any_moment_no_acknowledged_turn_is_lost_and_none_is_half(url)
 KILL_ITSELF_BEFORE_THE_COMMIT = """
 import os, signal, sys
 from dialogue.events import SlotSet
-from dialogue.store import sql
-store = sql.SqlTrackerStore(sys.argv[1])
-store.append("ann", 0, [SlotSet("x", 1)])
-write = sql._insert_events
-sql._insert_events = lambda *given: (write(*given), os.kill(os.getpid(), signal.SIGKILL))
+from dialogue.store.driver import Straight
+from dialogue.store.sql import SqlTrackerStore
+store = SqlTrackerStore(sys.argv[1])
+write = Straight.run_each
+Straight.run_each = lambda *given: (write(*given), os.kill(os.getpid(), signal.SIGKILL))
 with store.turn("ann"):
-    store.append("ann", 1, [SlotSet("x", 2), SlotSet("x", 3)])
+    store.append("ann", 0, [SlotSet("x", 2), SlotSet("x", 3)])
 """
 
 
@@ -142,10 +145,29 @@ def test_killed_between_writing_and_committing(url):
     assert process.returncode == -signal.SIGKILL, errors
     store = SqlTrackerStore(url, turn_timeout=5)
     with store.turn("ann"):
-        assert [event.value for event in store.events("ann")] == [1]
-        store.append("ann", 1, [SlotSet("x", 4)])
-    assert len(store.events("ann")) == 2
+        assert store.events("ann") == []
+        assert store.conversations() == []
+        store.append("ann", 0, [SlotSet("x", 4)])
+    assert len(store.events("ann")) == 1
     store.close()
+
+
+@pytest.mark.server("postgres")
+def test_postgres_stores_a_turn_of_a_known_conversation_by_one_statement(monkeypatch):
+    with scratch_schema() as url:
+        store = SqlTrackerStore(url)
+        store.append("ann", 0, [SlotSet("x", 1)])
+        ran, run = [], Straight.run
+        monkeypatch.setattr(Straight, "run", lambda self, *given: (ran.append(given), run(self, *given)))
+        answered = Answered(Message("hi", id="m1"), (Reply("hello"),), {"store": 1.5})
+        assert store.append("ann", 1, [SlotSet("x", 2), SlotSet("x", 3)], answered=answered) == 3
+        assert store.append("ann", None, [SlotSet("x", 4)]) == 4
+        assert store.append("ann", 4, [], answered=Answered(Message("ho", id="m2"), ())) == 4
+        assert len(ran) == 3
+        assert [event.value for event in store.events("ann")] == [1, 2, 3, 4]
+        found = Records(store.database).turns("ann")
+        assert [(turn.message_id, turn.first, turn.last) for turn in found] == [("m1", 2, 3), ("m2", 5, 4)]
+        store.close()
 
 
 @pytest.mark.server("postgres")

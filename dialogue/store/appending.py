@@ -1,0 +1,158 @@
+"""How a turn is stored: statement by statement or, by PostgreSQL, all in one, a trip to the server instead of six."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from dialogue.events import Event
+from dialogue.store import schema
+from dialogue.store.base import Answered, ConflictError
+from dialogue.store.driver import Prepared, Straight
+from dialogue.store.wire import check, plain_reply, to_json
+
+_CLAIM = Prepared(
+    sa.select(schema.conversations.c.id, schema.conversations.c.sequence)
+    .where(schema.conversations.c.name == sa.bindparam("conversation"))
+    .with_for_update()
+)
+# Whoever else inserts it at the same time is waited for, and wins.
+_BEGIN = Prepared(
+    sa.text(
+        "INSERT INTO conversations (name, sequence, updated) VALUES (:conversation, 0, 0) ON CONFLICT (name) DO NOTHING"
+    )
+)
+_INSERT_EVENTS = Prepared(sa.insert(schema.events))
+_GO_ON = Prepared(
+    sa.update(schema.conversations)
+    .where(schema.conversations.c.id == sa.bindparam("key"))
+    .values(sequence=sa.bindparam("last"), updated=sa.bindparam("time"))
+)
+_INSERT_ANSWER = Prepared(sa.insert(schema.messages))
+# `claimed` waits for whoever holds the row and then sees what he stored.
+_ALL = Prepared(
+    sa.text("""
+    WITH claimed AS MATERIALIZED (
+        SELECT id, sequence FROM conversations WHERE name = :conversation FOR UPDATE
+    ), expected AS MATERIALIZED (
+        SELECT id, sequence FROM claimed WHERE sequence = coalesce(:expected, sequence)
+    ), said AS (
+        INSERT INTO events (conversation_id, sequence, type, time, data)
+        SELECT id, sequence + place, type, time, data
+        FROM expected, ROWS FROM (json_to_recordset(:events) AS (type text, time float8, data text))
+            WITH ORDINALITY AS new (type, time, data, place)
+    ), answered AS (
+        INSERT INTO messages (conversation_id, channel, message_id, sequence, replies, first, milliseconds)
+        SELECT id, :channel, :message_id, sequence + :count, :replies, sequence + 1, :milliseconds
+        FROM expected WHERE :message_id IS NOT NULL
+    )
+    UPDATE conversations SET sequence = expected.sequence + :count, updated = coalesce(:updated, updated)
+    FROM expected WHERE conversations.id = expected.id
+    RETURNING conversations.sequence
+    """).bindparams(
+        sa.bindparam("events", type_=postgresql.JSON),
+        *(sa.bindparam(name, type_=sa.Text) for name in ("channel", "message_id", "replies", "milliseconds")),
+        *(sa.bindparam(name, type_=sa.Integer) for name in ("expected", "count")),
+        sa.bindparam("updated", type_=sa.Double),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a turn adds to a conversation, checked and written as the tables keep it.
+
+    Attributes:
+        events: a row for each, but for the conversation's key and its place.
+        answer: the row of the message that it answers, but for key and places; None if it answers none.
+    """
+
+    conversation: str
+    expected: int | None
+    events: Sequence[dict[str, Any]]
+    answer: dict[str, Any] | None
+
+    @classmethod
+    def of(cls, conversation: str, expected: int | None, events: Sequence[Event], answered: Answered | None) -> Turn:
+        """Raises `StoreError` for what no database can keep."""
+        rows = [
+            {"type": event.wire, "time": event.timestamp, "data": to_json(event.as_dict(), f"event {event.wire!r}")}
+            for event in events
+        ]
+        answer = None if answered is None else _answer(answered)
+        return cls(check("conversation", conversation), expected, rows, answer)
+
+    def store(self, straight: Straight) -> int:
+        """Statement by statement within a transaction. Returns the number of the conversation's last event.
+
+        Raises:
+            ConflictError: if the conversation went on meanwhile or the message was answered already.
+        """
+        key, last = self._claimed(straight)
+        if self.expected is not None and self.expected != last:
+            raise ConflictError(
+                f"conversation {self.conversation!r} went on meanwhile: its last event is number {last}, "
+                f"expected {self.expected}"
+            )
+        end = last + len(self.events)
+        if self.events:
+            places = enumerate(self.events, last + 1)
+            straight.run_each(
+                _INSERT_EVENTS, [{**row, "conversation_id": key, "sequence": place} for place, row in places]
+            )
+            straight.run(_GO_ON, {"key": key, "last": end, "time": self.events[-1]["time"]})
+        if self.answer is not None:
+            row = {**self.answer, "conversation_id": key, "sequence": end, "first": last + 1}
+            try:
+                straight.run(_INSERT_ANSWER, row)
+            except straight.refused as error:
+                raise self._answered_already() from error
+        return end
+
+    def store_at_once(self, straight: Straight) -> int | None:
+        """By one statement of PostgreSQL. None, and nothing stored, where `store` begins a conversation or refuses.
+
+        Raises:
+            ConflictError: if the message was answered already.
+        """
+        values = {
+            "conversation": self.conversation,
+            "expected": self.expected,
+            "events": to_json(self.events, "events"),
+            "count": len(self.events),
+            "updated": self.events[-1]["time"] if self.events else None,
+            **(self.answer or dict.fromkeys(("channel", "message_id", "replies", "milliseconds"))),
+        }
+        try:
+            rows = straight.rows(_ALL, values)
+        except straight.refused as error:
+            raise self._answered_already() from error
+        return rows[0][0] if rows else None
+
+    def _claimed(self, straight: Straight) -> tuple[int, int]:
+        """Key and last sequence of the conversation, its row locked until the transaction ends."""
+        wanted = {"conversation": self.conversation}
+        rows = straight.rows(_CLAIM, wanted)
+        if not rows:
+            straight.run(_BEGIN, wanted)
+            rows = straight.rows(_CLAIM, wanted)
+        ((key, last),) = rows
+        return key, last
+
+    def _answered_already(self) -> ConflictError:
+        message = self.answer or {}
+        return ConflictError(f"message {message['message_id']!r} from {message['channel']!r} was answered already")
+
+
+def _answer(answered: Answered) -> dict[str, Any]:
+    message = answered.message
+    return {
+        "channel": check("channel", message.channel),
+        "message_id": check("message id", message.id),
+        "replies": to_json([plain_reply(reply) for reply in answered.replies], "replies"),
+        "milliseconds": to_json(dict(answered.milliseconds), "milliseconds"),
+    }
