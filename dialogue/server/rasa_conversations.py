@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, TypeVar
@@ -27,6 +28,7 @@ from dialogue.training.written import story_lines
 from dialogue.understanding import found_in
 from policies.types import Decision, Story, StoryStep
 
+logger = logging.getLogger(__name__)
 Value = TypeVar("Value")
 
 router = APIRouter(
@@ -47,8 +49,12 @@ Given = Annotated[dict[str, Any], Body()]
 
 @router.get("/tracker", summary="The state of a conversation")
 async def tracker(here: Here, conversation: Mine, include: Shown = "AFTER_RESTART", until: Until = None) -> Response:
-    """Rasa's tracker; of a conversation nobody knows, an empty one."""
-    found = await _call(here, lambda bot: _until(bot, conversation, until))
+    """Rasa's tracker. A conversation nobody knows is begun, as by Rasa: its clients greet a visitor so."""
+    found = await _call(here, lambda bot: bot.tracker(conversation))
+    if found.length == 0:
+        found = await _turn(here, conversation, lambda bot: bot.append(conversation, ()))
+    if until is not None:
+        found = await _call(here, lambda bot: _until(bot, conversation, until))
     return _json(found.as_dict(include))
 
 
@@ -277,6 +283,8 @@ async def _send(request: Request, tracker: Tracker, replies: Sequence[Reply], ou
                 return
         except SendError as error:
             raise RasaError(502, f"{name} did not take the messages", "ConversationError") from error
+    if name != "rest":
+        logger.warning("conversation %s was not heard on %s: what was said is sent nowhere", tracker.conversation, name)
 
 
 async def _call(here: Parts, function: Callable[[Bot], Value]) -> Value:

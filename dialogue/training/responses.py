@@ -38,11 +38,11 @@ def read_responses(section: Node, draft: Draft) -> None:
         variations = tuple(_read_variation(item, what, draft) for item in items)
         if not items and (isinstance(entry.value, Listing) or is_empty(entry.value)):
             draft.report.error(entry.where, f"{what} has no variations")
-        elif items and name in draft.responses:
+        if items and draft.responses.get(name):
             first = draft.responses[name][0].where
             draft.report.warning(entry.where, f"{what} is written twice; first in {first}, which is kept")
-        elif items:
-            draft.responses[name] = variations
+        else:  # also one with an error, so that nobody who names it is told that there is none
+            draft.responses[name] = variations or draft.responses.get(name, ())
 
 
 def _read_variation(node: Node, what: str, draft: Draft) -> ResponseVariation:

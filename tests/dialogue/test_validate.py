@@ -153,6 +153,14 @@ def test_rules_with_different_conditions_do_not_contradict(tmp_path: Path) -> No
     assert found(tmp_path, BOT.replace("stories:\n", rule)) == []
 
 
+@pytest.mark.parametrize("written", ["utter_bye: []", "utter_bye: Bye", "utter_bye:"])
+def test_a_response_with_a_mistake_is_told_of_once(tmp_path: Path, written: str) -> None:
+    (tmp_path / "it.yml").write_text(BOT.replace("utter_bye: [text: Bye]", written), encoding="utf-8")
+    data, problems = collect_data([tmp_path])
+    assert [problem.is_error for problem in problems] == [True]
+    assert list(validate(Config(), data)) == []
+
+
 def test_an_unknown_name_is_told_once(tmp_path: Path) -> None:
     examples = "".join(f"    - in [Rome](town) {number}\n" for number in range(5))
     lines = found(tmp_path, BOT.replace("    - hi\n", examples))

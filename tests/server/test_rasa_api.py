@@ -197,7 +197,25 @@ def test_the_tracker_of_a_conversation(client):
         shown = call(client, "GET", "/conversations/ann/tracker", params={"include_events": include}).json()
         assert (shown["events"] is None) == (include == "NONE")
     call(client, "GET", "/conversations/ann/tracker", 400, params={"include_events": "SOME"})
-    assert call(client, "GET", "/conversations/nobody/tracker").json()["events"] == []
+
+
+def test_a_tracker_nobody_knows_is_begun_so_that_the_bot_may_speak_first(client):
+    call(client, "POST", "/conversations/new/execute", 404, json={"name": "utter_greet"})
+    begun = [event["event"] for event in call(client, "GET", "/conversations/new/tracker").json()["events"]]
+    assert begun == ["action", "session_started", "action"]
+    again = call(client, "GET", "/conversations/new/tracker").json()["events"]
+    assert [event["event"] for event in again] == begun
+    spoken = call(client, "POST", "/conversations/new/execute", json={"name": "utter_greet"}).json()
+    assert spoken["messages"] == [{"recipient_id": "new", "text": "Hello!"}]
+    assert rest(client, "greet", "new").json() == [{"recipient_id": "new", "text": "Hello!"}]
+
+
+def test_what_can_be_sent_nowhere_is_told_in_the_log(client, caplog):
+    rest(client, "greet")
+    for channel in ("callback", "rest"):
+        call(client, "POST", f"/conversations/ann/execute?output_channel={channel}", json={"name": "utter_greet"})
+    told = [record.getMessage() for record in caplog.records if "sent nowhere" in record.getMessage()]
+    assert told == ["conversation ann was not heard on callback: what was said is sent nowhere"]
 
 
 def test_an_id_may_have_slashes(client):
