@@ -12,12 +12,11 @@ from typing import Any
 
 from dialogue.domain import REQUESTED_SLOT, Domain, Slot, SlotMapping
 from dialogue.events import SlotSet, UserUttered
-from dialogue.slots import kept
+from dialogue.slots import ABSENT, entity_value, kept, mappings_of
 from dialogue.tracker import Tracker
 from policies.history import NOT_UNDERSTOOD
 from policies.types import Entity
 
-ABSENT = object()
 TRIGGER = "from_trigger_intent"
 
 
@@ -69,7 +68,7 @@ def _found(
     for slot in domain.slots.values():
         if slot.name == REQUESTED_SLOT:
             continue
-        for mapping in slot.mappings or _by_its_name(domain, slot):
+        for mapping in mappings_of(domain, slot):
             if not _applies(domain, slot, mapping, tracker, heard):
                 continue
             if mapping.action and mapping.type == "custom":
@@ -87,16 +86,8 @@ def _value(slot: Slot, mapping: SlotMapping, heard: Heard, *, activated: bool) -
     if mapping.type == "from_text" and heard.text:
         return heard.text
     if mapping.type == "from_entity":
-        values = [entity.value for entity in heard.entities if _names(mapping, entity)]
-        if values:
-            return values if slot.type == "list" else values[-1]
+        return entity_value(slot, mapping, heard.entities)
     return ABSENT
-
-
-def _by_its_name(domain: Domain, slot: Slot) -> tuple[SlotMapping, ...]:
-    """The mapping of a slot that has none, but an entity's name (`store_entities_as_slots`)."""
-    stored = domain.store_entities_as_slots and slot.name in domain.entities
-    return (SlotMapping("from_entity", entity=slot.name),) if stored else ()
 
 
 def _applies(domain: Domain, slot: Slot, mapping: SlotMapping, tracker: Tracker, heard: Heard) -> bool:
@@ -139,10 +130,6 @@ def _in_place(slot: Slot, mapping: SlotMapping, tracker: Tracker) -> bool:
     )
 
 
-def _names(mapping: SlotMapping, entity: Entity) -> bool:
-    return (mapping.entity, mapping.role, mapping.group) == (entity.entity, entity.role, entity.group)
-
-
 def _ambiguous(domain: Domain, slot: Slot, mapping: SlotMapping, tracker: Tracker) -> bool:
     """Whether the entity may as well be for another slot of the active form, which asks for another one just now.
 
@@ -155,6 +142,6 @@ def _ambiguous(domain: Domain, slot: Slot, mapping: SlotMapping, tracker: Tracke
         other
         for name in form.required_slots
         if name != slot.name and name in domain.slots
-        for other in domain.slots[name].mappings or _by_its_name(domain, domain.slots[name])
+        for other in mappings_of(domain, domain.slots[name])
     )
     return any(replace(other, where=mapping.where) == mapping for other in rivals)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from dialogue.domain import ACTION_LISTEN, REQUESTED_SLOT, Domain, Slot
 from dialogue.events import ActionExecuted, ActionExecutionRejected, ActiveLoop, Event, SlotSet, UserUttered
-from dialogue.slots import seen_state
+from dialogue.slots import seen_state, slots_told
 from dialogue.tracker import Tracker
 from dialogue.understanding import Understanding, parse_data, shortcut
 from policies.chain import Chain
@@ -140,7 +140,9 @@ class _Run:
         if self.understand is not None:
             self.checks += _understood(index, step, self.belief)
         parse = parse_data(step.text or "", self.belief, self.domain)
+        filled = slots_told(self.domain, step).items()
         self.add(UserUttered(text=step.text, parse_data=parse))
+        self.add(*(SlotSet(name=name, value=value) for name, value in filled if value))
 
     def pressed(self, step: StoryStep) -> StoryStep:
         """The step with the entities of what a button sends, such as `/inform{"city": "Oslo"}`."""

@@ -7,15 +7,17 @@ policies make of it: that is `seen`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from dialogue.domain import Slot
-from policies.types import DialogueState
+from dialogue.domain import Domain, Slot, SlotMapping
+from policies.history import base_intent
+from policies.types import DialogueState, Entity, StoryStep
 
 OTHER = "__other__"
+ABSENT = object()
 _READABLE = frozenset(("bool", "categorical", "float"))
 
 
@@ -51,6 +53,42 @@ def seen_slots(domain_slots: Mapping[str, Slot], values: Mapping[str, Any]) -> M
 def seen_state(domain_slots: Mapping[str, Slot], state: DialogueState) -> DialogueState:
     """The state of a conversation with its slots as policies see them."""
     return replace(state, slots=seen_slots(domain_slots, state.slots))
+
+
+def mappings_of(domain: Domain, slot: Slot) -> Sequence[SlotMapping]:
+    """How the slot is filled; one without mappings by the entity of its name (`store_entities_as_slots`)."""
+    stored = domain.store_entities_as_slots and slot.name in domain.entities
+    return slot.mappings or ((SlotMapping("from_entity", entity=slot.name),) if stored else ())
+
+
+def entity_value(slot: Slot, mapping: SlotMapping, entities: Sequence[Entity]) -> Any:
+    """What a mapping of type `from_entity` finds among entities: the last, all for a list; else `ABSENT`."""
+    wanted = (mapping.entity, mapping.role, mapping.group)
+    values = [one.value for one in entities if (one.entity, one.role, one.group) == wanted]
+    if not values:
+        return ABSENT
+    return values if slot.type == "list" else values[-1]
+
+
+def slots_told(domain: Domain, step: StoryStep) -> dict[str, Any]:
+    """What a message of a story fills by its entities, without a word of the story (`slots_for_entities` in Rasa).
+
+    By mappings without conditions, which hold wherever the story is.
+    """
+    told = {}
+    for slot in domain.slots.values() if step.entities else ():
+        for mapping in mappings_of(domain, slot):
+            if mapping.type == "from_entity" and not mapping.conditions and _is_of(mapping, step):
+                value = entity_value(slot, mapping, step.entities)
+                if value is not ABSENT:
+                    told[slot.name] = kept(slot, value)
+                    break
+    return told
+
+
+def _is_of(mapping: SlotMapping, step: StoryStep) -> bool:
+    intent = base_intent(step.intent or "")
+    return intent not in mapping.not_intents and (not mapping.intents or intent in mapping.intents)
 
 
 def _listed(slot: Slot) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,21 +12,23 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from policies.habits import Habit, Turned
 from policies.last_layer import LastLayer, Tuning
 from policies.situations import Floats, Vocabulary
 
 FILE, WEIGHTS = "transformer.json", "transformer.safetensors"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """All of it. `classes` are the actions, then "no story"; `weights` are the net's."""
+    """All of it. `classes` are the actions, then "no story"; `weights` are the net's; `habits` are by turn so far."""
 
     words: Vocabulary
     classes: tuple[str, ...]
     weights: Mapping[str, Floats]
     layer: LastLayer
+    habits: Mapping[Turned, Habit]
 
 
 def save(learned: Learned | None, folder: Path) -> None:
@@ -35,6 +37,7 @@ def save(learned: Learned | None, folder: Path) -> None:
     if learned is not None:
         tuning = asdict(learned.layer.tuning)
         document |= {"words": learned.words.as_dict(), "classes": learned.classes, "tuning": tuning}
+        document["habits"] = [{"turn": so_far, **asdict(habit)} for so_far, habit in learned.habits.items()]
         arrays = {f"net.{name}": value for name, value in learned.weights.items()}
         arrays |= {f"last.{name}": value for name, value in learned.layer.arrays().items()}
         save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, folder / WEIGHTS)
@@ -56,9 +59,16 @@ def load(folder: Path) -> Learned | None:
         arrays = load_file(folder / WEIGHTS)
         words, tuning = Vocabulary.from_dict(document["words"]), Tuning(**document["tuning"])
         layer = LastLayer.of(tuning, _under("last.", arrays))
-        return Learned(words, tuple(document["classes"]), _under("net.", arrays), layer)
+        habits = {tuple(one["turn"]): _habit(one, document["classes"]) for one in document["habits"]}
+        return Learned(words, tuple(document["classes"]), _under("net.", arrays), layer, habits)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, SafetensorError) as problem:
         raise ValueError(f"{folder}: not a learned policy ({FILE}, {WEIGHTS}): {problem}") from problem
+
+
+def _habit(one: Mapping[str, Any], classes: Sequence[str]) -> Habit:
+    if one["action"] not in classes:
+        raise ValueError(f"{one['action']!r} is no action of the stories")
+    return Habit(one["action"], float(one["agree"]), float(one["differ"]))
 
 
 def _under(prefix: str, arrays: Mapping[str, Floats]) -> dict[str, Floats]:

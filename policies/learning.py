@@ -1,4 +1,4 @@
-"""What the learned policy learns from stories: a net, and over it a last layer, calibrated on stories held out."""
+"""What the learned policy learns from stories: a net, over it a last layer, calibrated on others; and habits."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from policies.calibration import View, calibrate
 from policies.episodes import UNASKED, Batch, Material, as_written, material, varied
+from policies.habits import habits
 from policies.last_layer import fit, observe
 from policies.learned import Learned
 from policies.situations import Floats
@@ -32,7 +33,7 @@ def learn(stories: Sequence[Story], max_history: int, shape: Shape, seed: int) -
         folds.append((_view(known, train(known, shape, seed + 1 + fold), seed), known, held))
     weights = train(data, shape, seed)
     layer = fit(_view(data, weights, seed).observed, calibrate(folds, seed))
-    return Learned(data.words, data.classes, weights, layer)
+    return Learned(data.words, data.classes, weights, layer, habits(stories))
 
 
 def _view(data: Material, weights: Mapping[str, Floats], seed: int) -> View:

@@ -12,6 +12,9 @@ from policies.history import LISTEN, NOT_UNDERSTOOD, base_intent, is_user, recen
 from policies.types import Belief, Candidate, Decision, DialogueState, Kind, Pass, Story, StoryStep, Turn, Verdict
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from policies.learned import Learned
     from policies.situations import Floats
 
@@ -24,10 +27,11 @@ class TransformerPolicy:
     A small causal Transformer reads the last turns: what the user said, as the probabilities of the belief, and what
     the bot did; slots and the active form join its features, and a Bayesian last layer (`policies.last_layer`) gives
     each action a posterior mean and interval. "None of the stories" is a hypothesis beside the actions, learned from
-    situations that no story has (`policies.episodes`). Temperature, noise and doubt are cross-validated over stories
-    (`policies.calibration`), so its confidence can be compared with a belief's. It learns from stories, not from rules,
-    and not beyond the first free text in one; turns that no story has are looked past, and past turns, of which the
-    state keeps no belief, count as certain.
+    situations that no story has (`policies.episodes`). Where no action is sure enough, what the turn leads to elsewhere
+    (`policies.habits`) is heard, too, unless a form is in charge. Temperature, noise and doubt are cross-validated over
+    stories (`policies.calibration`), so its confidence can be compared with a belief's. It learns from stories, not
+    from rules, and not beyond the first free text in one; turns that no story has are looked past, and past turns, of
+    which the state keeps no belief, count as certain.
 
     It passes where the best action's mean is below `threshold`: the situation is unlike any story.
 
@@ -116,6 +120,9 @@ class TransformerPolicy:
         if self.learned_ is None or not state.turns or not self._knows(state.turns[-1]):
             raise ValueError("the posterior needs a policy fitted on stories, and a turn that they know")
         shares = self.learned_.layer.sample(self._phi(self.learned_, belief, state)).astype(np.float64)  # [DRAWS, C]
+        surest = float(shares[:, :-1].mean(axis=0).max())
+        if surest < self.threshold and state.active_form is None:
+            shares = _with_habit(shares, surest, self.learned_, belief, state.turns[-1])
         means = shares.mean(axis=0)
         if not np.isfinite(means).all():
             raise ValueError("the posterior of the stories' actions is not finite")
@@ -169,6 +176,20 @@ class TransformerPolicy:
         actions = np.array([-1 if is_user(move) else action_place(words, move.action) for move in moves], np.int64)
         situations = situated(tokens, states, users, actions, len(words.actions) + 1)
         return learned.layer.phi(features(learned.weights, tokens, states)[-1], situations[-1])
+
+
+def _with_habit(
+    shares: NDArray[np.float64], surest: float, learned: Learned, belief: Belief, turn: Turn
+) -> NDArray[np.float64]:
+    """Shares [DRAWS, C] by the turn's habit, if that is surer of its action than the net of any."""
+    from policies.habits import turned
+
+    so_far = turned(turn.intent or NOT_UNDERSTOOD, turn.actions)
+    habit = learned.habits.get(so_far)
+    believed = next((one.mean for one in belief.intents if one.name == so_far[0]), 0.0)
+    if habit is None or habit.mean * believed <= surest:
+        return shares
+    return habit.followed(shares, learned.classes.index(habit.action), believed)
 
 
 def _steps(turn: Turn) -> list[StoryStep]:

@@ -10,8 +10,9 @@ from typing import Any
 from dialogue.actions.base import ActionRejected, ActionRequest, ActionResult, Actions
 from dialogue.domain import ACTION_LISTEN, REQUESTED_SLOT, Domain, Form
 from dialogue.events import ActionExecuted, ActionExecutionRejected, ActiveLoop, Event, SlotSet
-from dialogue.extraction import ABSENT, extract_on_activation, hear
+from dialogue.extraction import extract_on_activation, hear
 from dialogue.message import Reply
+from dialogue.slots import ABSENT
 from dialogue.tracker import Tracker
 
 logger = logging.getLogger(__name__)

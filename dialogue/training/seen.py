@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
 from dialogue.domain import Domain
-from dialogue.slots import seen
+from dialogue.slots import seen, slots_told
 from dialogue.training.nodes import Report
 from policies.history import base_intent
 from policies.types import FILLED, Story, StoryStep
+
+_NAMED = frozenset(("bool", "categorical"))
 
 
 def as_policies_see(story: Story, domain: Domain) -> Story:
     """The story with only what may influence a policy: of a text or a list that it is filled, of other slots the value.
 
     Slots and entities that do not influence conversations, and entities that the intent ignores, are left out. Slots
-    the domain does not declare stay as written.
+    the domain does not declare stay as written. What the entities of a message say of slots whose values are told apart
+    follows it, as if the story said so.
     """
 
-    def seen_step(step: StoryStep) -> StoryStep:
-        if step.entities:
-            return replace(step, entities=tuple(one for one in step.entities if _counts(one.entity, step, domain)))
-        return replace(step, slots=_visible(step.slots, domain)) if step.slots else step
+    def seen_step(step: StoryStep) -> Iterator[StoryStep]:
+        if not step.entities:
+            yield replace(step, slots=_visible(step.slots, domain)) if step.slots else step
+            return
+        yield replace(step, entities=tuple(one for one in step.entities if _counts(one.entity, step, domain)))
+        if told := _told(step, domain):
+            yield StoryStep(slots=told, where=step.where)
 
     def steps(found: Sequence[StoryStep]) -> tuple[StoryStep, ...]:
-        return tuple(map(seen_step, found))
+        return tuple(chain.from_iterable(map(seen_step, found)))
 
     return replace(story, steps=steps(story.steps), condition=steps(story.condition))
 
@@ -42,6 +48,13 @@ def _counts(entity: str, step: StoryStep, domain: Domain) -> bool:
         return entity in intent.use_entities
     spec = domain.entities.get(entity)
     return spec is None or spec.influence_conversation
+
+
+def _told(step: StoryStep, domain: Domain) -> Mapping[str, Any]:
+    """Slots that the entities fill, of the few values that stories mean; a number is an example, a text only filled."""
+    told = slots_told(domain, step)
+    named = {name: value for name, value in told.items() if value and domain.slots[name].type in _NAMED}
+    return _visible(named, domain)
 
 
 def _visible(slots: Mapping[str, Any], domain: Domain) -> Mapping[str, Any]:

@@ -6,8 +6,9 @@ from types import MappingProxyType
 
 import pytest
 
-from dialogue.domain import Domain, ResponseVariation, Slot
+from dialogue.domain import Domain, ResponseVariation, Slot, SlotMapping
 from dialogue.replay import gold, parser, replay
+from dialogue.training.seen import as_policies_see
 from policies.catalog import build
 from policies.chain import Chain
 from policies.types import FILLED, Entity, Story, StoryStep
@@ -225,3 +226,20 @@ def test_slots_of_a_test_story_are_seen_as_in_a_conversation(kind, options, told
     domain = Domain(slots={"x": Slot("x", kind, **options)})
     policies = Chain([build("memory")]).fit([story("s", user("greet"), action("a"), slot("x", told), action("b"))])
     assert wrong(story("t", user("greet"), action("a"), slot("x", done), action("b")), policies, domain) == []
+
+
+def test_what_entities_fill_is_filled_without_a_word_of_the_story():
+    size = Slot("size", "categorical", values=("large", "small"), mappings=(SlotMapping("from_entity", entity="size"),))
+    domain = Domain(slots={"size": size})
+
+    def ordered(value: str, answer: str) -> Story:
+        said = StoryStep(intent="order", entities=(Entity("size", 0, 0, value, "story"),))
+        return story(value, said, action(answer), user("thank"), action(f"{answer}_too"))
+
+    stories = [ordered("large", "utter_large"), ordered("small", "utter_small")]
+    policies = Chain([build("memory")]).fit([as_policies_see(told, domain) for told in stories])
+    assert [wrong(told, policies, domain) for told in stories] == [[], []]
+    assert wrong(ordered("large", "utter_small"), policies, domain) == [
+        (1, "action", "utter_small", "utter_large"),
+        (3, "action", "utter_small_too", "action_default_fallback"),
+    ]

@@ -1,12 +1,14 @@
 """What is kept of a slot's value, and what policies see of it."""
 
+from dataclasses import replace
+
 import pytest
 
-from dialogue.domain import Domain, EntitySpec, IntentSpec, Slot
-from dialogue.slots import OTHER, kept, seen, seen_slots
+from dialogue.domain import Domain, EntitySpec, IntentSpec, MappingCondition, Slot, SlotMapping
+from dialogue.slots import OTHER, kept, seen, seen_slots, slots_told
 from dialogue.training.seen import as_policies_see
-from policies.types import FILLED
-from tests.policies.worlds import rule, slot, user
+from policies.types import FILLED, Entity, StoryStep
+from tests.policies.worlds import rule, slot, story, user
 
 BUDGET = Slot("budget", "categorical", values=("Low", True, 3))
 
@@ -77,3 +79,50 @@ def test_a_story_speaks_of_what_policies_see():
     assert [dict(step.slots) for step in as_policies_see(said, domain).steps] == [
         *({"budget": OTHER}, {"name": FILLED}, {"unknown": 1}, {"budget": FILLED})
     ]
+
+
+SIZE = SlotMapping("from_entity", entity="size")
+
+
+def sized(*values, role=None, intent="order"):
+    return StoryStep(
+        intent=intent, entities=tuple(Entity("size", 0, 0, value, "story", None, role) for value in values)
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "said", "told"),
+    [
+        (Slot("x", "categorical", values=("large",), mappings=(SIZE,)), sized("small", "large"), {"x": "large"}),
+        (Slot("x", "text", mappings=(SIZE,)), sized("large"), {"x": "large"}),
+        (Slot("x", "list", mappings=(SIZE,)), sized("large", "red"), {"x": ["large", "red"]}),
+        (Slot("x", "text", mappings=(SIZE,)), sized(), {}),
+        (Slot("x", "text", mappings=(SIZE,)), sized("large", role="old"), {}),
+        (Slot("x", "text", mappings=(replace(SIZE, role="old"),)), sized("large", role="old"), {"x": "large"}),
+        (Slot("x", "text", mappings=(replace(SIZE, intents=("order",)),)), sized("large"), {"x": "large"}),
+        (Slot("x", "text", mappings=(replace(SIZE, intents=("ask",)),)), sized("large"), {}),
+        (Slot("x", "text", mappings=(replace(SIZE, not_intents=("order",)),)), sized("large"), {}),
+        (Slot("x", "text", mappings=(replace(SIZE, conditions=(MappingCondition("form"),)),)), sized("large"), {}),
+        (Slot("x", "text", mappings=(SlotMapping("from_text"), SIZE)), sized("large"), {"x": "large"}),
+        (Slot("size", "text"), sized("large"), {"size": "large"}),
+        (Slot("x", "text"), sized("large"), {}),
+    ],
+)
+def test_a_message_of_a_story_fills_what_its_entities_are_for(one, said, told):
+    domain = Domain(slots={one.name: one}, entities={"size": EntitySpec("size")}, store_entities_as_slots=True)
+    assert slots_told(domain, said) == told
+
+
+def test_stories_are_told_apart_by_the_values_of_their_entities():
+    kinds = [("categorical", {"values": ("large",)}), ("bool", {}), ("float", {}), ("text", {}), ("list", {})]
+    slots = {kind: Slot(kind, kind, mappings=(SIZE,), **options) for kind, options in kinds}
+    slots["quiet"] = Slot("quiet", "categorical", values=("large",), influence_conversation=False, mappings=(SIZE,))
+    domain = Domain(slots=slots, entities={"size": EntitySpec("size")})
+
+    def told(*values):
+        return [dict(step.slots) for step in as_policies_see(story("s", sized(*values)), domain).steps]
+
+    assert told("large") == [{}, {"categorical": "large", "bool": None}]
+    assert told("true") == [{}, {"categorical": OTHER, "bool": True}]
+    assert told(None) == [{}], "a name without a value means any"
+    assert told() == [{}]
