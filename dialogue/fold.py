@@ -57,6 +57,7 @@ class Moment:
         initial: slot values to return to; None when any slot may be set.
         entities: those of `message` and what was added to them.
         turns: at most `history` of them, oldest first.
+        opening: actions before the first of them, if that is the session's first.
         rejected: actions that refused to run since a message came or an action was run.
         answered: whether a user message of this session has been answered.
         ended: whether the session is over.
@@ -66,6 +67,7 @@ class Moment:
     slots: Mapping[str, Any]
     history: int
     turns: tuple[Turn, ...] = ()
+    opening: tuple[str, ...] = ()
     message: ev.UserUttered | None = None
     entities: tuple[Mapping[str, Any], ...] = ()
     action: ev.ActionExecuted | None = None
@@ -107,7 +109,9 @@ def _user(moment: Moment, event: ev.UserUttered) -> Moment:
     intent = event.intent if event.understood else None
     turn = Turn(intent, tuple(_entity(entity) for entity in entities), (), event.text)
     turns = (*moment.turns, turn)[-moment.history :]
-    return replace(moment, message=event, entities=entities, turns=turns, followup=None, rejected=frozenset())
+    opening = moment.opening if len(turns) > len(moment.turns) else ()
+    heard = replace(moment, message=event, entities=entities, turns=turns, opening=opening)
+    return replace(heard, followup=None, rejected=frozenset())
 
 
 def _action(moment: Moment, event: ev.ActionExecuted) -> Moment:
@@ -115,24 +119,19 @@ def _action(moment: Moment, event: ev.ActionExecuted) -> Moment:
     loop = moment.loop
     if loop is not None:
         loop = replace(loop, is_interrupted=False, rejected=loop.rejected and loop.name != event.name)
-    return replace(
-        moment,
-        action=event,
-        followup=None,
-        loop=loop,
-        rejected=frozenset(),
-        turns=moment.turns if name in _NOT_IN_TURNS else _acted(moment.turns, name, event),
-        answered=moment.answered or (name == LISTEN and moment.message is not None),
-    )
+    acted = moment if name in _NOT_IN_TURNS else _acted(moment, name, event)
+    answered = moment.answered or (name == LISTEN and moment.message is not None)
+    return replace(acted, action=event, followup=None, loop=loop, rejected=frozenset(), answered=answered)
 
 
-def _acted(turns: tuple[Turn, ...], name: str, event: ev.ActionExecuted) -> tuple[Turn, ...]:
-    """`turns` with an action more in the last. A turn not understood, or failed, has no intent for a story to see."""
-    if not turns:
-        return ()
-    last = turns[-1]
+def _acted(moment: Moment, name: str, event: ev.ActionExecuted) -> Moment:
+    """With an action more in the last turn. A turn not understood, or failed, has no intent for a story to see."""
+    if not moment.turns:
+        return replace(moment, opening=(*moment.opening, name)[-moment.history :])
+    last = moment.turns[-1]
     intent = None if event.kind in _NOT_UNDERSTOOD or event.metadata.get("error") else last.intent
-    return (*turns[:-1], replace(last, intent=intent, actions=(*last.actions, name)))
+    turn = replace(last, intent=intent, actions=(*last.actions, name))
+    return replace(moment, turns=(*moment.turns[:-1], turn))
 
 
 def _entities(moment: Moment, event: ev.EntitiesAdded) -> Moment:

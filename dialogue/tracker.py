@@ -187,6 +187,7 @@ class Tracker:
         return DialogueState(
             slots=now.slots,
             turns=past.turns,
+            opening=past.opening,
             active_form=self.active_form,
             requested_slot=self.requested_slot,
             rejected=now.rejected,

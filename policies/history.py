@@ -103,9 +103,9 @@ def is_user(step: StoryStep) -> bool:
     return step.intent is not None or step.text is not None
 
 
-def moves(turns: Iterable[Turn]) -> list[Move]:
-    """Turns as moves, oldest first."""
-    found = []
+def moves(turns: Iterable[Turn], opening: Iterable[str] = ()) -> list[Move]:
+    """Turns as moves, oldest first, after what the bot did before them."""
+    found = [Move(action=action) for action in opening]
     for turn in turns:
         found.append(Move(turn=turn))
         found.extend(Move(action=action) for action in turn.actions)

@@ -10,7 +10,6 @@ from typing_extensions import Self
 from policies.following import follow
 from policies.history import (
     NOT_UNDERSTOOD,
-    Move,
     Point,
     base_intent,
     moves,
@@ -78,12 +77,14 @@ class MemoryPolicy:
         last = state.turns[-1]
         if not self._knows(last):
             return Pass("no story knows this turn")
-        history = self._remembered(state.turns)
+        turns, opening = self._remembered(state)
+        history = moves(turns, opening)
+        whole = len(history), len(history) - len(opening)  # stories begin with what the bot says first, or after it
         form = state.active_form if state.active_form in self.forms_ else None
         fitting = [
             (length, point.detail, -index, point)
             for index, (length, point) in enumerate(self.points_.ending(history))
-            if (self.augmented or length == len(history)) and _holds(point, state, form)
+            if (self.augmented or length in whole) and _holds(point, state, form)
         ]
         if not fitting:
             return Pass("no story goes like this")
@@ -102,11 +103,11 @@ class MemoryPolicy:
         by_intent = base_intent(turn.intent or NOT_UNDERSTOOD) in self.intents_
         return by_intent or (turn.text is not None and plain(turn.text) in self.texts_)
 
-    def _remembered(self, turns: Sequence[Turn]) -> list[Move]:
-        """The moves a story must account for."""
+    def _remembered(self, state: DialogueState) -> tuple[Sequence[Turn], Sequence[str]]:
+        """The turns a story must account for, and what the bot did before them."""
         if self.augmented:
-            return moves(turn for turn in turns if self._knows(turn))
-        return moves(turns[-self.max_history :])
+            return [turn for turn in state.turns if self._knows(turn)], state.opening
+        return state.turns[-self.max_history :], state.opening if len(state.turns) <= self.max_history else ()
 
 
 def _holds(point: Point, state: DialogueState, form: str | None) -> bool:

@@ -64,7 +64,8 @@ class RulePolicy:
 
     def applying(self, state: DialogueState) -> Iterator[Point]:
         """The places of all rules that apply, in the order of the rules."""
-        for point in self.points_.ending(moves(state.turns[-self.turns_ :])):
+        opening = state.opening if len(state.turns) <= self.turns_ else ()
+        for point in self.points_.ending(moves(state.turns[-self.turns_ :], opening)):
             if (
                 point.action not in state.rejected
                 and (not point.says_form or point.form == state.active_form)

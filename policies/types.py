@@ -168,6 +168,7 @@ class DialogueState:
     Attributes:
         slots: every slot's value, None when unset.
         turns: oldest first; the last one is being answered, its `actions` are those already run in this turn.
+        opening: what the bot did in this session before the user first spoke, while that is remembered.
         active_form: the form in charge, if any.
         requested_slot: the slot that form last asked for.
         rejected: actions refused in this turn; they may not be predicted again.
@@ -178,6 +179,7 @@ class DialogueState:
 
     slots: Mapping[str, Any]
     turns: tuple[Turn, ...]
+    opening: tuple[str, ...] = ()
     active_form: str | None = None
     requested_slot: str | None = None
     rejected: frozenset[str] = frozenset()

@@ -55,6 +55,16 @@ def test_what_was_said_before_the_first_message_is_not_asked_for():
     assert asked(told) == ["utter_greet", "action_listen"]
 
 
+def test_a_story_that_begins_with_the_bot_goes_on_as_told():
+    stories = [
+        story("offer", action("utter_offer"), user("affirm"), action("action_book")),
+        story("fine", action("utter_bye"), user("affirm"), action("action_listen")),
+        story("yes", user("affirm"), action("utter_fine")),
+    ]
+    policies = Chain([build("memory")]).fit(stories)
+    assert [wrong(told, policies) for told in stories] == [[], [], []]
+
+
 def test_a_form_is_not_executed_and_ends_when_the_story_says_so():
     told = story(
         "book",

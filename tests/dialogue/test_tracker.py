@@ -245,6 +245,15 @@ def test_turns_hold_what_was_said_and_done():
     assert late.state().turns == done.state().turns, "entities belong to a message nothing has answered"
 
 
+def test_what_the_bot_does_before_the_user_speaks_is_remembered_as_long_as_the_first_turn():
+    begun = (act("utter_old"), act("action_session_start"), SessionStarted(), LISTEN, act("utter_offer"), LISTEN)
+    assert tracker(*begun).state().opening == ("utter_offer",)
+    now = Tracker("ann", history=2).apply([*begun, user("yes"), act("utter_x"), user("no")])
+    assert (now.state().opening, len(now.state().turns)) == (("utter_offer",), 2)
+    assert now.apply([user("why")]).state().opening == ()
+    assert now.apply([Restarted()]).state().opening == ()
+
+
 def test_only_the_last_turns_are_remembered():
     events = [event for number in range(30) for event in (user(f"i{number}"), act("utter_x"), LISTEN)]
     turns = Tracker("ann", history=7).apply(events).state().turns

@@ -137,6 +137,20 @@ def test_a_history_of_no_turns_is_refused():
         MemoryPolicy(max_history=0)
 
 
+def test_a_story_may_begin_with_what_the_bot_says_first():
+    offered = story("offer", action("utter_offer"), user("affirm"), action("action_book"))
+    meant = story("yes", user("affirm"), action("utter_fine"))
+    for options in ({}, {"augmented": False}):
+        assert does([meant, offered], state(said("affirm"), opening=("utter_offer",)), **options) == "action_book"
+        assert does([meant, offered], state(said("affirm")), **options) == "utter_fine"
+        assert does([meant], state(said("affirm"), opening=("utter_offer",)), **options) == "utter_fine"
+        assert does([offered], state(said("affirm"), opening=("utter_greet",)), **options) is None
+    asked = said("sky", "utter_sky", "utter_offer")
+    assert does([SKY], state(asked, said("affirm"), opening=("utter_greet",)), augmented=False) == "action_book"
+    short = {"augmented": False, "max_history": 1}
+    assert does([offered], state(said("sky", "utter_sky"), said("affirm"), opening=("utter_offer",)), **short) is None
+
+
 def test_without_augmentation_nothing_is_looked_past_or_forgotten():
     asked = said("sky", "utter_sky", "utter_offer")
     exact = {"augmented": False}

@@ -212,3 +212,11 @@ def test_the_start_of_a_conversation_asks_for_more_than_any_time():
     rules = [GREET, rule("hello", user("greet"), action("utter_welcome"), conversation_start=True)]
     assert does(rules, state(said("greet"), started=False)) == "utter_welcome"
     assert does(rules, state(said("greet"))) == "utter_greet"
+
+
+def test_a_rule_may_begin_with_what_the_bot_says_first():
+    offered = rule("offer", action("utter_offer"), user("affirm"), action("action_book"))
+    policy = RulePolicy().fit([offered, rule("yes", user("affirm"), action("utter_fine"))])
+    assert policy.decide(SURE, state(said("affirm"), opening=("utter_offer",))).action == "action_book"
+    assert policy.decide(SURE, state(said("affirm"), opening=("utter_greet",))).action == "utter_fine"
+    assert policy.decide(SURE, state(said("affirm"))).action == "utter_fine"
