@@ -10,6 +10,7 @@ from typing_extensions import Self
 from policies.following import follow
 from policies.history import (
     NOT_UNDERSTOOD,
+    Move,
     Point,
     base_intent,
     moves,
@@ -35,6 +36,8 @@ class MemoryPolicy:
     first.
 
     A form that no story names, one of rules alone, is no concern of stories: during it they go as if there were none.
+
+    Where no story fits, turns that left a form and went back to it are looked past, too.
 
     Without `augmented` nothing is forgotten or looked past: the conversation's last `max_history` user turns, or all
     of it when it is shorter, must be the story's.
@@ -78,17 +81,10 @@ class MemoryPolicy:
         if not self._knows(last):
             return Pass("no story knows this turn")
         turns, opening = self._remembered(state)
-        history = moves(turns, opening)
-        whole = len(history), len(history) - len(opening)  # stories begin with what the bot says first, or after it
-        form = state.active_form if state.active_form in self.forms_ else None
-        fitting = [
-            (length, point.detail, -index, point)
-            for index, (length, point) in enumerate(self.points_.ending(history))
-            if (self.augmented or length in whole) and _holds(point, state, form)
-        ]
-        if not fitting:
-            return Pass("no story goes like this")
-        return follow(max(fitting, key=lambda found: found[:3])[3], belief, self.name)
+        found = self._recalled(moves(turns, opening), len(opening), state)
+        if found is None and self.augmented and len(kept := _without_digressions(turns)) < len(turns):
+            found = self._recalled(moves(kept, opening), len(opening), state)
+        return Pass("no story goes like this") if found is None else follow(found, belief, self.name)
 
     def save(self, folder: Path) -> None:
         """Write the stories as JSON."""
@@ -103,11 +99,33 @@ class MemoryPolicy:
         by_intent = base_intent(turn.intent or NOT_UNDERSTOOD) in self.intents_
         return by_intent or (turn.text is not None and plain(turn.text) in self.texts_)
 
+    def _recalled(self, history: Sequence[Move], opening: int, state: DialogueState) -> Point | None:
+        """The place of the story that the conversation follows. It may begin with what the bot said first, or after."""
+        whole = len(history), len(history) - opening
+        form = state.active_form if state.active_form in self.forms_ else None
+        fitting = [
+            (length, point.detail, -index, point)
+            for index, (length, point) in enumerate(self.points_.ending(history))
+            if (self.augmented or length in whole) and _holds(point, state, form)
+        ]
+        return max(fitting, key=lambda found: found[:3])[3] if fitting else None
+
     def _remembered(self, state: DialogueState) -> tuple[Sequence[Turn], Sequence[str]]:
         """The turns a story must account for, and what the bot did before them."""
         if self.augmented:
             return [turn for turn in state.turns if self._knows(turn)], state.opening
         return state.turns[-self.max_history :], state.opening if len(state.turns) <= self.max_history else ()
+
+
+def _without_digressions(turns: Sequence[Turn]) -> list[Turn]:
+    """The turns but for those in which the bot did something else and went back to what it had done before: a form."""
+    kept: list[Turn] = []
+    done: set[str] = set()
+    for turn in turns:
+        if len(turn.actions) < 2 or turn.actions[-1] not in done:
+            kept.append(turn)
+            done.update(turn.actions)
+    return kept
 
 
 def _holds(point: Point, state: DialogueState, form: str | None) -> bool:

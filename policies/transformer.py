@@ -28,10 +28,10 @@ class TransformerPolicy:
     the bot did; slots and the active form join its features, and a Bayesian last layer (`policies.last_layer`) gives
     each action a posterior mean and interval. "None of the stories" is a hypothesis beside the actions, learned from
     situations that no story has (`policies.episodes`). Where no action is sure enough, what the turn leads to elsewhere
-    (`policies.habits`) is heard, too, unless a form is in charge. Temperature, noise and doubt are cross-validated over
-    stories (`policies.calibration`), so its confidence can be compared with a belief's. It learns from stories, not
-    from rules, and not beyond the first free text in one; turns that no story has are looked past, and past turns, of
-    which the state keeps no belief, count as certain.
+    (`policies.habits`) is heard, too, unless a form takes the message; one that refused it goes on after the answer.
+    Temperature, noise and doubt are cross-validated over stories (`policies.calibration`), so its confidence can be
+    compared with a belief's. It learns from stories, not from rules, and not beyond the first free text in one; turns
+    that no story has are looked past, and past turns, of which the state keeps no belief, count as certain.
 
     It passes where the best action's mean is below `threshold`: the situation is unlike any story.
 
@@ -94,7 +94,8 @@ class TransformerPolicy:
             return Pass("no story knows this turn")
         from policies.episodes import ELSEWHERE
 
-        found = [one for one in self.posterior(belief, state) if one.name not in state.rejected]
+        shares, by_habit = self._shares(self.learned_, belief, state)
+        found = [one for one in _candidates(shares, self.learned_.classes) if one.name not in state.rejected]
         nothing = next((one.mean for one in found if one.name == ELSEWHERE), 0.0)
         best = next((one for one in found if one.name != ELSEWHERE), None)
         if best is None:
@@ -104,10 +105,14 @@ class TransformerPolicy:
             return Pass(f"unlike any story: {told}")
         if best.name == LISTEN and not state.turns[-1].actions:
             return Pass(f"to be silent is no answer: {told}")
+        if best.name == LISTEN and by_habit and state.active_form is not None:
+            form = state.active_form
+            return Decision(Kind.ACT, form, best.mean, self.name, f"so stories answer anywhere: {told}; {form} goes on")
         kind = Kind.LISTEN if best.name == LISTEN else Kind.ACT
         if kind is Kind.ACT and (state.turns[-1].intent or NOT_UNDERSTOOD) == NOT_UNDERSTOOD:
             kind = Kind.FALL_BACK
-        return Decision(kind, best.name, best.mean, self.name, f"as stories go: {told}")
+        how = "so stories answer anywhere" if by_habit else "as stories go"
+        return Decision(kind, best.name, best.mean, self.name, f"{how}: {told}")
 
     def posterior(self, belief: Belief, state: DialogueState) -> tuple[Candidate, ...]:
         """Every action of the stories and "no story", most probable first, with their 90 % intervals.
@@ -115,26 +120,9 @@ class TransformerPolicy:
         Raises:
             ValueError: if nothing was learned, or no story knows the turn.
         """
-        import numpy as np
-
         if self.learned_ is None or not state.turns or not self._knows(state.turns[-1]):
             raise ValueError("the posterior needs a policy fitted on stories, and a turn that they know")
-        shares = self.learned_.layer.sample(self._phi(self.learned_, belief, state)).astype(np.float64)  # [DRAWS, C]
-        surest = float(shares[:, :-1].mean(axis=0).max())
-        if surest < self.threshold and state.active_form is None:
-            shares = _with_habit(shares, surest, self.learned_, belief, state.turns[-1])
-        means = shares.mean(axis=0)
-        if not np.isfinite(means).all():
-            raise ValueError("the posterior of the stories' actions is not finite")
-        edge = int(len(shares) * (1 - INTERVAL) / 2)
-        inner = np.sort(shares, axis=0)[edge : len(shares) - edge]
-        lower, upper = inner[0], inner[-1]
-        lower, upper = np.minimum(lower, means), np.maximum(upper, means)  # a skewed mean may lie beyond a quantile
-        order = np.argsort(-means, kind="stable")
-        return tuple(
-            Candidate(self.learned_.classes[c], float(means[c]), float(lower[c]), float(upper[c]))
-            for c in map(int, order)
-        )
+        return _candidates(self._shares(self.learned_, belief, state)[0], self.learned_.classes)
 
     def save(self, folder: Path) -> None:
         """Write vocabulary and tuning as JSON, weights as safetensors."""
@@ -152,6 +140,19 @@ class TransformerPolicy:
     def _knows(self, turn: Turn) -> bool:
         known = () if self.learned_ is None else self.learned_.words.intents
         return base_intent(turn.intent or NOT_UNDERSTOOD) in known
+
+    def _shares(self, learned: Learned, belief: Belief, state: DialogueState) -> tuple[NDArray[np.float64], bool]:
+        """Draws of the classes' probabilities [DRAWS, C]; and whether by habit, where the net is less sure."""
+        from policies.habits import turned
+
+        shares = learned.layer.sample(self._phi(learned, belief, state)).astype(float)
+        surest = float(shares[:, :-1].mean(axis=0).max())
+        so_far = turned(state.turns[-1].intent or NOT_UNDERSTOOD, state.turns[-1].actions)
+        habit = learned.habits.get(so_far)
+        believed = next((one.mean for one in belief.intents if one.name == so_far[0]), 0.0)
+        if habit is None or surest >= self.threshold or habit.mean * believed <= surest or not _is_free(state):
+            return shares, False
+        return habit.followed(shares, learned.classes.index(habit.action), believed), True
 
     def _phi(self, learned: Learned, belief: Belief, state: DialogueState) -> Floats:
         """The situation as the last layer reads it [F]."""
@@ -178,18 +179,25 @@ class TransformerPolicy:
         return learned.layer.phi(features(learned.weights, tokens, states)[-1], situations[-1])
 
 
-def _with_habit(
-    shares: NDArray[np.float64], surest: float, learned: Learned, belief: Belief, turn: Turn
-) -> NDArray[np.float64]:
-    """Shares [DRAWS, C] by the turn's habit, if that is surer of its action than the net of any."""
-    from policies.habits import turned
+def _candidates(shares: NDArray[np.float64], classes: Sequence[str]) -> tuple[Candidate, ...]:
+    """Draws [DRAWS, C] summed up, most probable first."""
+    import numpy as np
 
-    so_far = turned(turn.intent or NOT_UNDERSTOOD, turn.actions)
-    habit = learned.habits.get(so_far)
-    believed = next((one.mean for one in belief.intents if one.name == so_far[0]), 0.0)
-    if habit is None or habit.mean * believed <= surest:
-        return shares
-    return habit.followed(shares, learned.classes.index(habit.action), believed)
+    means = shares.mean(axis=0)
+    if not np.isfinite(means).all():
+        raise ValueError("the posterior of the stories' actions is not finite")
+    edge = int(len(shares) * (1 - INTERVAL) / 2)
+    inner = np.sort(shares, axis=0)[edge : len(shares) - edge]
+    lower, upper = inner[0], inner[-1]
+    lower, upper = np.minimum(lower, means), np.maximum(upper, means)  # a skewed mean may lie beyond a quantile
+    order = map(int, np.argsort(-means, kind="stable"))
+    return tuple(Candidate(classes[c], float(means[c]), float(lower[c]), float(upper[c])) for c in order)
+
+
+def _is_free(state: DialogueState) -> bool:
+    """Whether no form has a say in the turn: none is in charge, or it refused the message."""
+    form, actions = state.active_form, state.turns[-1].actions
+    return form is None or form in state.rejected or (bool(actions) and form not in actions)
 
 
 def _steps(turn: Turn) -> list[StoryStep]:

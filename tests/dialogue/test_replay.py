@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import pytest
 
-from dialogue.domain import Domain, ResponseVariation, Slot, SlotMapping
+from dialogue.domain import Domain, Form, ResponseVariation, Slot, SlotMapping
 from dialogue.replay import gold, parser, replay
 from dialogue.training.seen import as_policies_see
 from policies.catalog import build
@@ -236,6 +236,23 @@ def test_slots_of_a_test_story_are_seen_as_in_a_conversation(kind, options, told
     domain = Domain(slots={"x": Slot("x", kind, **options)})
     policies = Chain([build("memory")]).fit([story("s", user("greet"), action("a"), slot("x", told), action("b"))])
     assert wrong(story("t", user("greet"), action("a"), slot("x", done), action("b")), policies, domain) == []
+
+
+def test_small_talk_told_elsewhere_is_answered_during_a_form_and_the_form_goes_on():
+    ordered = (user("order"), action("trip"), form("trip"))
+    ended = (form(None), action("utter_done"), user("thank"), action("utter_welcome"))
+    chat = (user("weather"), action("utter_sky"))
+    stories = [
+        story("order", *ordered, *ended),
+        story("sky", user("greet"), action("utter_greet"), *chat, user("thank"), action("utter_welcome")),
+        story("sky first", *chat, user("bye"), action("utter_bye")),
+        story("thank", user("thank"), action("utter_welcome"), *chat),
+    ]
+    domain = Domain(forms={"trip": Form("trip", ("city",))})
+    kinds = ("forms", "rules", "memory", "transformer", "fallback")
+    policies = Chain([build(kind) for kind in kinds]).fit(stories)
+    told = story("both", *ordered, *chat, action("trip"), *chat, action("trip"), user("inform"), action("trip"), *ended)
+    assert wrong(told, policies, domain) == []
 
 
 def test_what_entities_fill_is_filled_without_a_word_of_the_story():

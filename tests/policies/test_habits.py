@@ -6,7 +6,7 @@ import pytest
 from policies.episodes import ELSEWHERE
 from policies.habits import LIKE, TRUST, USUAL, Habit, habits, turned
 from policies.transformer import TransformerPolicy
-from policies.types import Decision, Pass
+from policies.types import Decision, Kind, Pass
 from tests.policies.worlds import action, belief, form, rule, said, state, story, user
 
 # Thanks are answered alike after three different things, a yes differently after each.
@@ -86,11 +86,25 @@ def test_it_is_never_surer_than_the_belief_and_leaves_the_rest_to_no_story(fitte
         assert found["utter_welcome"].lower < found["utter_welcome"].mean < found["utter_welcome"].upper
 
 
-def test_no_habit_speaks_while_a_form_is_in_charge(fitted):
-    during = fitted.posterior(belief(("thank", 1.0)), state(said("thank"), active_form="book_form"))
-    outside = fitted.posterior(belief(("thank", 1.0)), state(said("thank")))
-    named = [{one.name: one.mean for one in found}["utter_welcome"] for found in (during, outside)]
-    assert named[0] < named[1]
+def test_a_habit_speaks_during_a_form_only_when_it_refused_the_message(fitted):
+    during = {"active_form": "book_form"}
+    refused = {**during, "rejected": frozenset({"book_form"})}
+
+    def named(where):
+        return {one.name: one.mean for one in fitted.posterior(belief(("thank", 1.0)), where)}["utter_welcome"]
+
+    assert named(state(said("thank"), **during)) < named(state(said("thank"))) == named(state(said("thank"), **refused))
+
+
+def test_a_form_that_refused_the_message_goes_on_after_the_answer(fitted):
+    during = {"active_form": "book_form"}
+    answers = [("utter_welcome", "utter_more"), ("utter_welcome",)]
+    done = [fitted.decide(belief(("thank", 1.0)), state(said("thank", *actions), **during)) for actions in answers]
+    assert [(verdict.kind, verdict.action) for verdict in done] == [(Kind.ACT, "book_form"), (Kind.ACT, "utter_more")]
+    assert done[0].reason.startswith("so stories answer anywhere: action_listen ")
+    assert done[0].reason.endswith("; book_form goes on")
+    outside = fitted.decide(belief(("thank", 1.0)), state(said("thank", *answers[0])))
+    assert (outside.kind, outside.action) == (Kind.LISTEN, "action_listen")
 
 
 def test_rules_are_no_stories():

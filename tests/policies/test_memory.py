@@ -137,6 +137,21 @@ def test_a_history_of_no_turns_is_refused():
         MemoryPolicy(max_history=0)
 
 
+def test_turns_that_went_back_to_a_form_are_looked_past_where_no_story_fits():
+    ends = story("ends", user("order"), action("form"), form("form"), form(None), action("utter_done"))
+    chat = story("chat", user("greet"), action("utter_greet"))
+    told = story(
+        *("told", user("order"), action("form"), form("form"), user("greet"), action("utter_greet")),
+        *(action("form"), form(None), action("utter_other")),
+    )
+    asked, strayed, filled = said("order", "form"), said("greet", "utter_greet", "form"), said("greet", "form")
+    assert does([ends, chat], state(asked, strayed, strayed)) == "utter_done"
+    assert does([ends, chat, told], state(asked, strayed)) == "utter_other", "a story that tells of it comes first"
+    assert does([ends, chat], state(asked, strayed), augmented=False) is None
+    assert does([ends, chat], state(strayed)) is None, "what begins a form went back to none"
+    assert does([ends, chat], state(asked, filled)) is None
+
+
 def test_a_story_may_begin_with_what_the_bot_says_first():
     offered = story("offer", action("utter_offer"), user("affirm"), action("action_book"))
     meant = story("yes", user("affirm"), action("utter_fine"))
