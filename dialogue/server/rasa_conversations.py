@@ -89,7 +89,10 @@ async def replace_all(
 
 @router.get("/story", summary="A conversation as a test story")
 async def story(here: Here, conversation: Mine, until: Until = None, all_sessions: bool = False) -> Response:
-    """The last session, or each as a story of its own, in YAML. 404 when nobody knows the conversation."""
+    """The last session, or each as a story of its own, in YAML. 404 when nobody knows the conversation.
+
+    All that was said and done is in it, what a form asked and what was taken back, too.
+    """
 
     def written(bot: Bot) -> str:
         _known(bot, conversation)
@@ -98,7 +101,7 @@ async def story(here: Here, conversation: Mine, until: Until = None, all_session
         lines = ['version: "3.1"', "stories:"]
         for number, events in enumerate(chosen, 1):
             name = f"{conversation}, story {number}" if len(chosen) > 1 else conversation
-            lines += story_lines(Story(name, tuple(_steps(bot.fold(conversation, events).applied_events, bot))))
+            lines += story_lines(Story(name, tuple(_steps(events, bot))))
         return "\n".join(lines) + "\n"
 
     return Response(await _call(here, written), media_type="text/yaml")

@@ -13,7 +13,7 @@ import jwt
 import pytest
 import yaml
 
-from dialogue.events import ActionExecuted, SlotSet, UserUttered
+from dialogue.events import ActionExecuted, ActiveLoop, SlotSet, UserUttered
 from dialogue.project import train
 from dialogue.server.rasa_mount import RasaOptions
 from tests.dialogue.desk import make_bot
@@ -281,6 +281,27 @@ def test_a_story_of_the_conversation(client):
     assert [one["story"] for one in stories] == ["ann, story 1", "ann, story 2"]
     last = yaml.safe_load(call(client, "GET", "/conversations/ann/story").text)["stories"]
     assert [one["steps"][-2:] for one in last] == [[{"user": "bye", "intent": "bye"}, {"action": "utter_bye"}]]
+
+
+def test_a_story_has_what_a_form_was_told(client):
+    events = [
+        UserUttered("book", {"intent": {"name": "book"}}),
+        *(
+            ActionExecuted("trip"),
+            ActiveLoop("trip"),
+            SlotSet("requested_slot", "city"),
+            ActionExecuted("action_listen"),
+        ),
+        UserUttered("to Oslo", {"intent": {"name": "inform"}}),
+        *(ActionExecuted("trip"), SlotSet("city", "Oslo"), ActiveLoop(None), ActionExecuted("action_listen")),
+    ]
+    call(client, "PUT", "/conversations/ann/tracker/events", json=[event.as_dict() for event in events])
+    (story,) = yaml.safe_load(call(client, "GET", "/conversations/ann/story").text)["stories"]
+    assert story["steps"] == [
+        *({"user": "book", "intent": "book"}, {"action": "trip"}, {"active_loop": "trip"}),
+        *({"user": "to Oslo", "intent": "inform"}, {"action": "trip"}, {"slot_was_set": ["city"]}),
+        {"active_loop": None},
+    ]
 
 
 def test_an_action_is_executed(client):
