@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from typing_extensions import Self
@@ -10,7 +11,6 @@ from typing_extensions import Self
 from policies.following import follow
 from policies.history import (
     NOT_UNDERSTOOD,
-    Move,
     Point,
     base_intent,
     moves,
@@ -39,12 +39,12 @@ class MemoryPolicy:
 
     Where no story fits, turns that left a form and went back to it are looked past, too.
 
-    Without `augmented` nothing is forgotten or looked past: the conversation's last `max_history` user turns, or all
+    Without `augmented` nothing else is forgotten: of what is not looked past the last `max_history` user turns, or all
     of it when it is shorter, must be the story's.
 
     Args:
         max_history: user turns of a story that must fit.
-        augmented: whether older turns may be forgotten, unknown ones looked past.
+        augmented: whether older turns may be forgotten.
         name: under which decisions are signed.
 
     Raises:
@@ -77,14 +77,13 @@ class MemoryPolicy:
         """What the longest fitting story does next; an answer to an intent is as sure as the intent."""
         if not state.turns:
             return Pass("nothing was said yet")
-        last = state.turns[-1]
-        if not self._knows(last):
-            return Pass("no story knows this turn")
-        turns, opening = self._remembered(state)
-        found = self._recalled(moves(turns, opening), len(opening), state)
-        if found is None and self.augmented and len(kept := _without_digressions(turns)) < len(turns):
-            found = self._recalled(moves(kept, opening), len(opening), state)
-        return Pass("no story goes like this") if found is None else follow(found, belief, self.name)
+        reason = "no story knows this turn"
+        for turns in _ways(state.turns):
+            if self._knows(turns[-1]):
+                if (point := self._recalled(turns, state)) is not None:
+                    return follow(point, belief, self.name)
+                reason = "no story goes like this"
+        return Pass(reason)
 
     def save(self, folder: Path) -> None:
         """Write the stories as JSON."""
@@ -99,9 +98,14 @@ class MemoryPolicy:
         by_intent = base_intent(turn.intent or NOT_UNDERSTOOD) in self.intents_
         return by_intent or (turn.text is not None and plain(turn.text) in self.texts_)
 
-    def _recalled(self, history: Sequence[Move], opening: int, state: DialogueState) -> Point | None:
-        """The place of the story that the conversation follows. It may begin with what the bot said first, or after."""
-        whole = len(history), len(history) - opening
+    def _recalled(self, turns: Sequence[Turn], state: DialogueState) -> Point | None:
+        """The place of the story that these turns follow. It may begin with what the bot said first, or after it."""
+        known = [turn for turn in turns if self._knows(turn)]
+        opening = state.opening
+        if not self.augmented and len(known) > self.max_history:
+            known, opening = known[-self.max_history :], ()
+        history = moves(known, opening)
+        whole = len(history), len(history) - len(opening)
         form = state.active_form if state.active_form in self.forms_ else None
         fitting = [
             (length, point.detail, -index, point)
@@ -110,22 +114,23 @@ class MemoryPolicy:
         ]
         return max(fitting, key=lambda found: found[:3])[3] if fitting else None
 
-    def _remembered(self, state: DialogueState) -> tuple[Sequence[Turn], Sequence[str]]:
-        """The turns a story must account for, and what the bot did before them."""
-        if self.augmented:
-            return [turn for turn in state.turns if self._knows(turn)], state.opening
-        return state.turns[-self.max_history :], state.opening if len(state.turns) <= self.max_history else ()
 
+def _ways(turns: Sequence[Turn]) -> Iterator[Sequence[Turn]]:
+    """The turns; then those but for what did something else and went back to what the turn before ended with, a form.
 
-def _without_digressions(turns: Sequence[Turn]) -> list[Turn]:
-    """The turns but for those in which the bot did something else and went back to what it had done before: a form."""
+    What the bot did after that follows from the turn before.
+    """
+    yield turns
     kept: list[Turn] = []
-    done: set[str] = set()
     for turn in turns:
-        if len(turn.actions) < 2 or turn.actions[-1] not in done:
+        form = kept[-1].actions[-1] if kept and kept[-1].actions else None
+        if form in turn.actions[1:]:
+            since = turn.actions[turn.actions.index(form, 1) + 1 :]
+            kept[-1] = replace(kept[-1], actions=(*kept[-1].actions, *since))
+        else:
             kept.append(turn)
-            done.update(turn.actions)
-    return kept
+    if len(kept) < len(turns):
+        yield kept
 
 
 def _holds(point: Point, state: DialogueState, form: str | None) -> bool:

@@ -147,7 +147,12 @@ def test_turns_that_went_back_to_a_form_are_looked_past_where_no_story_fits():
     asked, strayed, filled = said("order", "form"), said("greet", "utter_greet", "form"), said("greet", "form")
     assert does([ends, chat], state(asked, strayed, strayed)) == "utter_done"
     assert does([ends, chat, told], state(asked, strayed)) == "utter_other", "a story that tells of it comes first"
-    assert does([ends, chat], state(asked, strayed), augmented=False) is None
+    assert does([ends, chat], state(asked, strayed), augmented=False) == "utter_done"
+    rule_only = said("weather", "utter_sky", "form")
+    assert does([ends], state(asked, rule_only)) == "utter_done", "what is asked is no matter of stories"
+    longer = story("longer", *ends.steps, action("utter_more"))
+    assert does([longer], state(asked, said("weather", "utter_sky", "form", "utter_done"))) == "utter_more"
+    assert does([ends], state(asked, said("weather", "utter_sky"))) is None
     assert does([ends, chat], state(strayed)) is None, "what begins a form went back to none"
     assert does([ends, chat], state(asked, filled)) is None
 
@@ -163,16 +168,19 @@ def test_a_story_may_begin_with_what_the_bot_says_first():
     asked = said("sky", "utter_sky", "utter_offer")
     assert does([SKY], state(asked, said("affirm"), opening=("utter_greet",)), augmented=False) == "action_book"
     short = {"augmented": False, "max_history": 1}
-    assert does([offered], state(said("sky", "utter_sky"), said("affirm"), opening=("utter_offer",)), **short) is None
+    where = state(said("greet", "utter_greet"), said("affirm"), opening=("utter_offer",))
+    assert does([offered, story("hello", user("greet"), action("utter_greet"))], where, **short) is None
 
 
-def test_without_augmentation_nothing_is_looked_past_or_forgotten():
+def test_without_augmentation_nothing_that_stories_know_is_forgotten():
     asked = said("sky", "utter_sky", "utter_offer")
     exact = {"augmented": False}
     assert does([SKY], state(asked, said("affirm")), **exact) == "action_book"
     assert does([SKY], state(said("bye", "utter_bye"), asked, said("affirm"))) == "action_book"
-    assert does([SKY], state(said("bye", "utter_bye"), asked, said("affirm")), **exact) is None
-    assert does([SKY], state(asked, said("bye", "utter_bye"), said("affirm")), **exact) is None
+    assert does([SKY], state(said("bye", "utter_bye"), asked, said("affirm")), **exact) == "action_book"
+    assert does([SKY], state(asked, said("bye", "utter_bye"), said("affirm")), **exact) == "action_book"
+    assert does([SKY, CANCEL], state(said("cancel", "utter_sure"), asked, said("affirm"))) == "action_book"
+    assert does([SKY, CANCEL], state(said("cancel", "utter_sure"), asked, said("affirm")), **exact) is None
     short = {"augmented": False, "max_history": 1}
     assert does([SKY], state(said("bye", "utter_bye"), said("sky")), **short) == "utter_sky"
     assert does([SKY], state(said("cancel", "utter_sure"), said("affirm")), **short) == "action_book"
