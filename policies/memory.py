@@ -32,8 +32,8 @@ class MemoryPolicy:
     A story is recalled where everything it tells up to some point, or its last `max_history` user turns before it, is
     how the conversation ends: older turns are forgotten until a story fits (augmented memoisation). Turns that no
     story knows, such as a question that a rule answered or a message that was not understood, are looked past. Where
-    several stories fit, the longest wins, then the one that asks for more entities and slots, then the one written
-    first.
+    several stories fit, the longest wins, then the one that asks for more entities and slots, then the one that has
+    fewer filled slots to say nothing of, then the one written first.
 
     A form that no story names, one of rules alone, is no concern of stories: during it they go as if there were none.
 
@@ -62,6 +62,7 @@ class MemoryPolicy:
         """Remember the stories, not the rules; nothing is random here."""
         self.stories_ = tuple(story for story in stories if not story.is_rule)
         self.intents_, self.texts_ = set[str](), set[str]()
+        self.slots_ = {name for story in self.stories_ for step in story.steps for name in step.slots}
         self.forms_ = set[str | None]()  # and other actions, for a story tells of a form by either
         self.points_: Suffixes[tuple[int, Point]] = Suffixes()
         for story in self.stories_:
@@ -107,12 +108,13 @@ class MemoryPolicy:
         history = moves(known, opening)
         whole = len(history), len(history) - len(opening)
         form = state.active_form if state.active_form in self.forms_ else None
+        filled = {name for name in self.slots_ if state.slots.get(name) not in (None, [])}
         fitting = [
-            (length, point.detail, -index, point)
+            (length, point.detail, -len(filled - point.slots.keys()), -index, point)
             for index, (length, point) in enumerate(self.points_.ending(history))
             if (self.augmented or length in whole) and _holds(point, state, form)
         ]
-        return max(fitting, key=lambda found: found[:3])[3] if fitting else None
+        return max(fitting, key=lambda found: found[:-1])[-1] if fitting else None
 
 
 def _ways(turns: Sequence[Turn]) -> Iterator[Sequence[Turn]]:

@@ -90,6 +90,15 @@ def test_slots_tell_stories_apart():
     assert does(stories, state(said("who"))) == "utter_who"
 
 
+def test_of_stories_that_ask_for_as_much_the_one_that_leaves_fewer_filled_slots_unsaid_wins():
+    plain = story("plain", user("affirm"), slot("other", None), action("utter_when"))
+    timed = story("timed", user("affirm"), slot("time", True), action("utter_remind"))
+    for stories in ([plain, timed], [timed, plain]):
+        assert does(stories, state(said("affirm"), slots={"time": True, "other": None})) == "utter_remind"
+        assert does(stories, state(said("affirm"), slots={"time": None, "other": None})) == "utter_when"
+        assert does(stories, state(said("affirm"), slots={"time": True, "other": 1})) == "utter_remind"
+
+
 def test_a_story_holds_its_forms():
     stories = [
         story(
