@@ -5,8 +5,9 @@ the bot's last action. Where stories tell a turn in n contexts and go on in a of
 context does so, too, with the probability Beta(LIKE m + a, LIKE (1 - m) + n - a): the beta-binomial model (Gelman et
 al. 2013, "Bayesian Data Analysis", section 5.3). Its prior mean m is what the same stories say of it, a Beta in turn:
 how often one context goes on as the others do, each left out once; of what the bot does first and of what it does next
-apart. So a bot whose answers depend on what was asked before is not taken for one that always answers alike. Forms ask
-for themselves: what is told during one is left out.
+apart. So a bot whose answers depend on what was asked before is not taken for one that always answers alike. Where no
+story tells the turn so far, what follows its last action counts, whoever it answered; the context is then the turn
+before that action. Forms ask for themselves: what is told during one is left out.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from policies.types import Story, StoryStep
 
 LIKE = 2.0  # contexts that the prior counts as
 USUAL, TRUST = 0.35, 1.0  # what m is without stories, and as how many contexts left out that counts
+_KINDS = ("first", "next", "after")
 _LEAST = 1e-12  # of a sum to divide by
 
 Turned = tuple[str, ...]
@@ -69,15 +71,24 @@ class Habit:
 
 
 def habits(stories: Iterable[Story]) -> dict[Turned, Habit]:
-    """The habit of every turn that stories tell outside of forms."""
+    """The habit of every turn that stories tell outside of forms, and of every action under `after` it."""
     told = _told(stories)
-    means = [_mean(told[so_far].values() for so_far in told if (len(so_far) == 1) is first) for first in (False, True)]
-    return {so_far: _habit(list(contexts.values()), means[len(so_far) == 1]) for so_far, contexts in told.items()}
+    means = {kind: _mean(told[so_far].values() for so_far in told if _kind(so_far) == kind) for kind in _KINDS}
+    return {so_far: _habit(list(contexts.values()), means[_kind(so_far)]) for so_far, contexts in told.items()}
 
 
 def turned(intent: str, actions: Iterable[str | None]) -> Turned:
     """A turn so far."""
     return (base_intent(intent), *(action or "" for action in actions))
+
+
+def after(so_far: Turned) -> Turned:
+    """The last action of a turn, whatever it answered; a turn without one as it is."""
+    return so_far if len(so_far) == 1 else ("", so_far[-1])
+
+
+def _kind(so_far: Turned) -> str:
+    return "first" if len(so_far) == 1 else "next" if so_far[0] else "after"
 
 
 def _told(stories: Iterable[Story]) -> dict[Turned, dict[Context, Shares]]:
@@ -90,6 +101,8 @@ def _told(stories: Iterable[Story]) -> dict[Turned, dict[Context, Shares]]:
                 before, now, since = point.past[: said[-1]], point.past[said[-1]], point.past[said[-1] + 1 :]
                 so_far = turned(now.intent or "", (step.action for step in since))
                 counts[so_far][_context(before)][point.action] += 1
+                if since:
+                    counts[after(so_far)][so_far[:-1]][point.action] += 1
     return {
         so_far: {
             context: {action: count / followed.total() for action, count in followed.items()}

@@ -143,12 +143,12 @@ class TransformerPolicy:
 
     def _shares(self, learned: Learned, belief: Belief, state: DialogueState) -> tuple[NDArray[np.float64], bool]:
         """Draws of the classes' probabilities [DRAWS, C]; and whether by habit, where the net is less sure."""
-        from policies.habits import turned
+        from policies.habits import after, turned
 
         shares = learned.layer.sample(self._phi(learned, belief, state)).astype(float)
         surest = float(shares[:, :-1].mean(axis=0).max())
         so_far = turned(state.turns[-1].intent or NOT_UNDERSTOOD, state.turns[-1].actions)
-        habit = learned.habits.get(so_far)
+        habit = learned.habits.get(so_far) or learned.habits.get(after(so_far))
         believed = next((one.mean for one in belief.intents if one.name == so_far[0]), 0.0)
         if habit is None or surest >= self.threshold or habit.mean * believed <= surest or not _is_free(state):
             return shares, False

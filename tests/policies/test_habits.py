@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from policies.episodes import ELSEWHERE
-from policies.habits import LIKE, TRUST, USUAL, Habit, habits, turned
+from policies.habits import LIKE, TRUST, USUAL, Habit, after, habits, turned
 from policies.transformer import TransformerPolicy
 from policies.types import Decision, Kind, Pass
 from tests.policies.worlds import action, belief, form, rule, said, state, story, user
@@ -33,6 +33,16 @@ def test_a_habit_is_a_beta_of_the_contexts_that_agree():
     assert found[turned("thank", ["utter_welcome"])].action == "utter_more"
     assert found["thank", "utter_welcome", "utter_more"].action == "action_listen"
     assert found["thank", "utter_welcome"].mean > thanks.mean, "what comes next is a matter of its own"
+
+
+def test_an_action_is_followed_as_it_always_is_whatever_it_answered():
+    stories = [*STORIES, story("bye", user("bye"), action("utter_welcome"), action("utter_more"))]
+    assert after(turned("sky", ["utter_x", "utter_welcome"])) == ("", "utter_welcome")
+    assert after(turned("sky", [])) == ("sky",)
+    assert habits(stories)["", "utter_welcome"].action == "utter_more"
+    strange = TransformerPolicy().fit(stories).decide(belief(("sky", 1.0)), state(said("sky", "utter_welcome")))
+    assert isinstance(strange, Decision)
+    assert (strange.kind, strange.action) == (Kind.ACT, "utter_more")
 
 
 def test_the_same_context_counts_once():
