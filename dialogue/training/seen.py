@@ -20,9 +20,9 @@ _NAMED = frozenset(("bool", "categorical"))
 def as_policies_see(story: Story, domain: Domain) -> Story:
     """The story with only what may influence a policy: of a text or a list that it is filled, of other slots the value.
 
-    Slots and entities that do not influence conversations, and entities that the intent ignores, are left out, and so
-    is `requested_slot` unless the domain declares it; other slots it does not declare stay as written. What the
-    entities of a message say of slots whose values are told apart follows it, as if the story said so.
+    Slots and entities that do not influence conversations, and entities that the intent ignores, are left out. Slots
+    the domain does not declare stay as written, but that no slot is asked for, as after every form, tells nothing.
+    What the entities of a message say of slots whose values are told apart follows it, as if the story said so.
     """
 
     def seen_step(step: StoryStep) -> Iterator[StoryStep]:
@@ -61,7 +61,7 @@ def _visible(slots: Mapping[str, Any], domain: Domain) -> Mapping[str, Any]:
     visible: dict[str, Any] = {}
     for name, value in slots.items():
         slot = domain.slots.get(name)
-        if (slot is None and name == REQUESTED_SLOT) or (slot is not None and not slot.influence_conversation):
+        if (name == REQUESTED_SLOT and value is None) if slot is None else not slot.influence_conversation:
             continue
         is_filled = value is not None and value != []
         if slot is not None and value is not FILLED:

@@ -113,13 +113,13 @@ def test_a_message_of_a_story_fills_what_its_entities_are_for(one, said, told):
     assert slots_told(domain, said) == told
 
 
-def test_what_a_form_asks_for_tells_no_stories_apart_unless_the_domain_says_so():
+def test_that_no_form_asks_for_anything_tells_no_stories_apart_unless_the_domain_says_so():
     asked = story("s", slot("requested_slot", None), slot("requested_slot", "city"))
 
     def told(**slots):
         return [dict(step.slots) for step in as_policies_see(asked, Domain(slots=slots)).steps]
 
-    assert told() == [{}, {}]
+    assert told() == [{}, {"requested_slot": "city"}]
     declared = Slot("requested_slot", "categorical", values=("city",))
     assert told(requested_slot=declared) == [{"requested_slot": None}, {"requested_slot": "city"}]
 

@@ -150,7 +150,11 @@ def test_layers_are_tuned_for_entities_where_enough_are_annotated(
     model.save(tmp_path / "model")
     again = Model.load(tmp_path / "model")
     assert again.encoders.tagged == model.encoders.tagged
-    assert again.parse(taught.texts[0]).entities == model.parse(taught.texts[0]).entities
+    (found,), (kept,) = (one.parse(taught.texts[0]).entities for one in (model, again))
+    assert replace(kept, confidence=None) == replace(found, confidence=None)
+    assert kept.confidence == pytest.approx(
+        found.confidence, abs=1e-6
+    )  # where numbers lie in memory moves the last bits
 
 
 def test_few_annotated_examples_teach_roles_and_are_remembered(tmp_path: Path) -> None:
