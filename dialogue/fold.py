@@ -110,8 +110,15 @@ def _user(moment: Moment, event: ev.UserUttered) -> Moment:
     turn = Turn(intent, tuple(_entity(entity) for entity in entities), (), event.text)
     turns = (*moment.turns, turn)[-moment.history :]
     opening = moment.opening if len(turns) > len(moment.turns) else ()
-    heard = replace(moment, message=event, entities=entities, turns=turns, opening=opening)
-    return replace(heard, followup=None, rejected=frozenset())
+    return replace(
+        moment,
+        message=event,
+        entities=entities,
+        turns=turns,
+        opening=opening,
+        followup=None,
+        rejected=frozenset(),
+    )
 
 
 def _action(moment: Moment, event: ev.ActionExecuted) -> Moment:

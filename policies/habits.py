@@ -126,18 +126,24 @@ def _mean(told: Iterable[Iterable[Shares]]) -> float:
 
 def _agreements(contexts: Sequence[Shares]) -> Iterator[float]:
     """For each of several contexts, how far it goes on as most of the others do."""
-    for number in range(len(contexts) if len(contexts) > 1 else 0):
-        yield contexts[number].get(_most([*contexts[:number], *contexts[number + 1 :]])[0], 0.0)
+    votes = _votes(contexts)
+    ranked = [action for action, _ in votes.most_common()]
+    for followed in contexts if len(contexts) > 1 else ():
+        left = {action: votes[action] - share for action, share in followed.items()}
+        other = next((action for action in ranked if action not in followed), None)
+        if other is not None:
+            left[other] = votes[other]
+        yield followed.get(max(left, key=left.__getitem__), 0.0)
 
 
 def _habit(contexts: Sequence[Shares], mean: float) -> Habit:
-    action, agree = _most(contexts)
+    action, agree = _votes(contexts).most_common(1)[0]
     return Habit(action, LIKE * mean + agree, LIKE * (1 - mean) + len(contexts) - agree)
 
 
-def _most(contexts: Iterable[Shares]) -> tuple[str, float]:
-    """The action that follows in most contexts, and in how many."""
+def _votes(contexts: Iterable[Shares]) -> Counter[str]:
+    """In how many contexts each action follows."""
     votes: Counter[str] = Counter()
     for followed in contexts:
         votes.update(followed)
-    return votes.most_common(1)[0]
+    return votes

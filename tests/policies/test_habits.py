@@ -1,5 +1,7 @@
 """What a turn leads to wherever stories tell it."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,20 @@ def test_an_action_is_followed_as_it_always_is_whatever_it_answered():
     strange = TransformerPolicy().fit(stories).decide(belief(("sky", 1.0)), state(said("sky", "utter_welcome")))
     assert isinstance(strange, Decision)
     assert (strange.kind, strange.action) == (Kind.ACT, "utter_more")
+
+
+def test_habits_take_time_with_the_number_of_stories_and_no_more():
+    def told(number: int):
+        ways = ((user(f"i{one}"), action(f"utter_{one}"), user("affirm"), action(f"do_{one}")) for one in range(number))
+        return [story(str(one), *steps) for one, steps in enumerate(ways)]
+
+    def seconds(stories) -> float:
+        begun = time.process_time()
+        habits(stories)
+        return time.process_time() - begun
+
+    few, many = told(500), told(4000)
+    assert min(seconds(many) for _ in range(3)) < 8 * 4 * min(seconds(few) for _ in range(3))
 
 
 def test_the_same_context_counts_once():
