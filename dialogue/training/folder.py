@@ -27,7 +27,7 @@ from typing import Any
 import dialogue
 from dialogue.errors import ModelError
 
-FORMAT = 6
+FORMAT = 7
 MANIFEST, CURRENT = "manifest.json", "current"
 KEPT = 2
 VERSION = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
