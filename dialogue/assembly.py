@@ -26,17 +26,25 @@ if TYPE_CHECKING:
 MAX_PREDICTIONS = "MAX_NUMBER_OF_PREDICTIONS"
 
 
-def actions(config: Config, domain: Domain) -> Dispatcher:
+def actions(config: Config, domain: Domain) -> tuple[Dispatcher, Dispatcher]:
     """The bot's actions: the built-in ones, and those of its own Python file or action server.
+
+    Returns:
+        All of them, and the same where those of its own, and responses that a server words, raise `Outside`.
 
     Raises:
         ActionError: if the file cannot be imported, or the server's options are wrong.
     """
-    from dialogue.actions.dispatch import all_actions
+    from dialogue.actions.dispatch import Elsewhere, all_actions
+    from dialogue.actions.nlg import SilentResponder
 
     responder = responder_of(config)
     custom = [] if config.actions is None else [custom_actions(config, config.actions, domain, responder)]
-    return all_actions(domain, responder, custom=custom, language=config.language)
+    quick = responder if config.nlg is None else SilentResponder(random.Random())  # noqa: S311 (it says nothing)
+    return (
+        all_actions(domain, responder, custom=custom, language=config.language),
+        all_actions(domain, quick, custom=map(Elsewhere, custom), language=config.language),
+    )
 
 
 def custom_actions(config: Config, section: ActionsSection, domain: Domain, responder: Responder) -> Actions:

@@ -6,20 +6,23 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Executor, Future
+from contextvars import Context
 from typing import Any
 
 from dialogue import tracing
-from dialogue.actions.base import ActionError, ActionOutcome, ActionRejected, ActionRequest, Actions
-from dialogue.domain import ACTION_LISTEN, REQUESTED_SLOT, Domain
+from dialogue.actions.base import Actions
+from dialogue.domain import REQUESTED_SLOT, Domain
 from dialogue.engine import MOST_ACTIONS, SESSION_METADATA, Engine, Steps, Turned
 from dialogue.events import EXTERNAL, Event, ReminderScheduled
-from dialogue.message import Message, Reply
+from dialogue.message import Message
 from dialogue.reminders import overdue
 from dialogue.store.base import Answered, TrackerStore
 from dialogue.store.recent import Recent
+from dialogue.together import TurnsTogether
 from dialogue.tracker import Tracker
-from dialogue.understanding import Understanding, belief_in, entities_of, found_in, parse_data, shortcut, told
+from dialogue.turn import REPEATED, Read, TurnResult, attributes_of, beliefs_of, drive
+from dialogue.understanding import Understanding, belief_in, entities_of, found_in, parse_data, told
 from dialogue.watch import Watch
 from policies.chain import Chain
 from policies.types import Belief, Decision, Kind
@@ -27,26 +30,6 @@ from policies.types import Belief, Decision, Kind
 logger = logging.getLogger(__name__)
 
 OUTSIDE = "outside"
-REPEATED = Decision(Kind.LISTEN, ACTION_LISTEN, 1.0, "store", "this message was answered before")
-
-
-@dataclass(frozen=True, slots=True)
-class TurnResult:
-    """What came of a message.
-
-    Attributes:
-        decision: the turn's first that was not refused.
-        events: the turn's, in order; none for a message that was answered before.
-        milliseconds: what each stage took by itself: load, understand beside the model's own stages, decide, act,
-            store.
-    """
-
-    message: Message
-    replies: tuple[Reply, ...]
-    decision: Decision
-    belief: Belief
-    events: tuple[Event, ...]
-    milliseconds: Mapping[str, float]
 
 
 class Bot:
@@ -60,6 +43,7 @@ class Bot:
         store: keeps conversations.
         name: how it is called in the terminal and in logs.
         language: its main one, as ISO 639.
+        quick: the same actions, but those that have to wait raise `Outside`; by default none has to.
         clock: gives the time in seconds since 1970.
         most_actions: in one turn; then it ends, whatever the policies say.
     """
@@ -74,6 +58,7 @@ class Bot:
         *,
         name: str = "bot",
         language: str = "en",
+        quick: Actions | None = None,
         clock: Callable[[], float] = time.time,
         most_actions: int = MOST_ACTIONS,
     ) -> None:
@@ -90,6 +75,9 @@ class Bot:
         slots = {**automatic, **{slot.name: slot.initial_value for slot in domain.slots.values()}}
         self._slots = slots
         self._memory = Recent(store, slots)
+        self._together = TurnsTogether(
+            store, self._memory, understanding, domain, self._engine, actions, quick or actions, self.handle, clock
+        )
 
     @property
     def domain(self) -> Domain:
@@ -116,23 +104,42 @@ class Bot:
             for full in ([f"{name}/{key}" for key in answers[name]] if name in answers else [name])
         )
 
-    def handle(self, message: Message) -> TurnResult:
+    def handle(self, message: Message, read: Read | None = None) -> TurnResult:
         """Run the turn that answers a message and store it whole, or not at all.
 
         A message that was answered before gets the same replies again, and nothing else happens.
 
+        Args:
+            message: what the user sent.
+            read: what it means, where that is known.
+
         Raises:
             StoreError: if the store cannot be reached, or something else has taken the conversation on meanwhile.
         """
-        watch = Watch()
+        watch = Watch() if read is None else Watch(read.milliseconds)
         with tracing.span("turn", {"starfold.channel": message.channel}), self._store.turn(message.sender):
             with watch("load"):
-                replies, tracker = self._memory.meet(message)
+                ((replies, tracker),) = self._memory.meet([message])
             with watch("understand"):
-                belief = self._believe(message.text, watch)
+                belief = self._believe(message.text, watch) if read is None else read.belief
             if tracker is None:
                 return TurnResult(message, replies or (), REPEATED, belief, (), watch.read())
             return self._turn(tracker, message, belief, watch)
+
+    def handle_many(
+        self, messages: Sequence[Message], contexts: Sequence[Context], elsewhere: Executor
+    ) -> list[TurnResult | Future[TurnResult]]:
+        """Run the turns of several messages at once.
+
+        Args:
+            messages: of conversations of their own.
+            contexts: for each what it is logged and traced in.
+            elsewhere: runs actions that take their time, and turns that wait for their conversation.
+
+        Returns:
+            For each what came of it, or what will; see `handle`.
+        """
+        return self._together.run(messages, contexts, elsewhere)
 
     def trigger(
         self, sender: str, intent: str, entities: Any = None, *, message_id: str | None = None
@@ -196,7 +203,15 @@ class Bot:
 
     def parse(self, text: str) -> dict[str, Any]:
         """What a text means, in the parse shape of Rasa with the belief's numbers under `belief`. Changes nothing."""
-        return parse_data(text, self._believe(text, Watch()), self._domain, language=self.language)
+        return self.parse_many([text])[0]
+
+    def parse_many(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """The same of several texts at once."""
+        beliefs = beliefs_of(texts, self._understanding, self._domain, Watch())
+        return [
+            parse_data(text, belief, self._domain, language=self.language)
+            for text, belief in zip(texts, beliefs, strict=True)
+        ]
 
     def tracker(self, sender: str) -> Tracker:
         """The conversation with a user; an empty one if there was none yet."""
@@ -272,7 +287,7 @@ class Bot:
         """Run a turn and store it. The right to the conversation is the caller's."""
         with watch("decide") as span:
             turned = self._drive(self._engine.turn(tracker, message, belief, self._clock), watch)
-            span.set_attributes(_told(turned.decision, belief))
+            span.set_attributes(attributes_of(turned.decision, belief))
         with watch("store"):
             answered = Answered(message, turned.replies, watch.read())
             self._store.append(message.sender, tracker.length, turned.events, answered=answered)
@@ -280,46 +295,8 @@ class Bot:
         return TurnResult(message, turned.replies, turned.decision, belief, turned.events, watch.read())
 
     def _believe(self, text: str, watch: Watch) -> Belief:
-        belief = shortcut(text, self._domain)
-        if belief is None:
-            belief = self._understanding.parse(text)
-            watch.split(self._understanding.timings)
+        (belief,) = beliefs_of([text], self._understanding, self._domain, watch)
         return belief
 
     def _drive(self, steps: Steps, watch: Watch) -> Turned:
-        """Run what the engine asks for until the turn is over."""
-        try:
-            request = next(steps)
-            while True:
-                with watch("act", **{"starfold.action": request.name}) as span:
-                    outcome = self._run(request)
-                    if isinstance(outcome, ActionError):
-                        span.set_attributes({"error.type": "ActionError"})
-                request = steps.send(outcome)
-        except StopIteration as stop:
-            turned: Turned = stop.value
-            return turned
-
-    def _run(self, request: ActionRequest) -> ActionOutcome:
-        """Run an action. Whatever it raises is a failure of that action alone: the turn must end all the same."""
-        try:
-            return self._actions.run(request)
-        except ActionRejected as refusal:
-            return refusal
-        except Exception as problem:
-            logger.exception("conversation %s: action %s failed", request.tracker.conversation, request.name)
-            if isinstance(problem, ActionError):
-                return problem
-            return ActionError(f"{type(problem).__name__}: {problem}")
-
-
-def _told(decision: Decision, belief: Belief) -> dict[str, str | float]:
-    """What a span holds of a turn: what was decided and how sure that is, nothing that was said."""
-    told: dict[str, str | float] = {
-        "starfold.kind": decision.kind.value,
-        "starfold.action": decision.action,
-        "starfold.policy": decision.policy,
-        "starfold.confidence": decision.confidence,
-        "starfold.unknown": belief.unknown,
-    }
-    return told if belief.top is None else {**told, "starfold.intent": belief.top.name}
+        return drive(steps, self._actions, watch)

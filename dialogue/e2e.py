@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dialogue.assembly import actions
-from dialogue.bot import Bot, TurnResult
+from dialogue.bot import Bot
 from dialogue.config_file import load_config
 from dialogue.domain import Domain
 from dialogue.errors import ModelError, ProjectError, Where, error, suggestion
@@ -28,6 +28,7 @@ from dialogue.training.folder import current_version
 from dialogue.training.nodes import Node, Report, Table, plain, read_entries, read_fields, read_items, read_text
 from dialogue.training.written import scalar
 from dialogue.training.yaml import read_yaml
+from dialogue.turn import TurnResult
 from policies.history import slot_matches
 from policies.types import FILLED
 
@@ -177,7 +178,7 @@ def open_test_bot(
         raise ModelError(f"there is no model in {config.model_path}; `starfold train` makes one")
     model, policies, domain = read(config, version)
     store = SqlTrackerStore("sqlite://")
-    bot = Bot(model, domain, policies, actions(config, domain), store, name=config.name, language=config.language)
+    bot = Bot(model, domain, policies, actions(config, domain)[0], store, name=config.name, language=config.language)
     return bot, store, domain
 
 

@@ -51,9 +51,11 @@ class AskedUnderstanding:
             for full in ([f"{name}/{key}" for key in answers[name]] if name in answers else [name])
         ]
 
-    def parse(self, text: str) -> Belief:
-        """What the person says that the text means."""
-        belief = self._model.parse(text)
+    def parse_many(self, texts: Sequence[str]) -> list[Belief]:
+        """What the person says that the texts mean."""
+        return [self._hear(text, belief) for text, belief in zip(texts, self._model.parse_many(texts), strict=True)]
+
+    def _hear(self, text: str, belief: Belief) -> Belief:
         shown = ", ".join(f"{one.name} {one.mean:.2f}" for one in belief.intents[:3])
         self._say(f"understood: {shown or 'no intents'}, none of these {belief.unknown:.2f}")
         intent = choose(self._ask, self._say, "intent", _best(belief), (*self._intents, *DEFAULT_INTENTS))
@@ -120,7 +122,7 @@ def learn_interactively(project: Path, ask: Ask, say: Say) -> None:
     heard = AskedUnderstanding(model, domain, ask, say)
     chain = AskedChain(policies, domain, ask, say)
     store = SqlTrackerStore("sqlite://")
-    bot = Bot(heard, domain, chain, actions(config, domain), store, name=config.name, language=config.language)
+    bot = Bot(heard, domain, chain, actions(config, domain)[0], store, name=config.name, language=config.language)
     try:
         converse(bot, ask, say)
         story = recorded(bot.tracker(SENDER).applied_events, domain)

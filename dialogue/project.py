@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from dialogue.model import Model
     from dialogue.store.base import TrackerStore
     from dialogue.training.corpus import Corpus
-    from dialogue.understanding import Understanding
     from policies.chain import Chain
     from policies.types import Story
 
@@ -183,20 +182,13 @@ def open_bot(project: Path, *, progress: Progress | None = None, retrain: bool =
     return bot_of(config, version, SqlTrackerStore(config.store_url))
 
 
-def bot_of(
-    config: Config,
-    version: Path,
-    store: TrackerStore,
-    *,
-    share: Callable[[Model], Understanding] = lambda model: model,
-) -> Bot:
+def bot_of(config: Config, version: Path, store: TrackerStore) -> Bot:
     """The bot with the model of one version.
 
     Args:
         config: of its project.
         version: folder of the model.
         store: keeps the conversations.
-        share: wraps the model for many threads.
 
     Raises:
         ModelError: if a part of the version is missing or damaged.
@@ -204,12 +196,14 @@ def bot_of(
     """
     model, policies, domain = read(config, version)
     model.parse("")  # the first message should not pay for what is loaded late
+    own, quick = actions(config, domain)
     return Bot(
-        understanding_of(config, share(model)),
+        understanding_of(config, model),
         domain,
         policies,
-        actions(config, domain),
+        own,
         store,
+        quick=quick,
         name=config.name,
         language=config.language,
         most_actions=most_actions(os.environ),

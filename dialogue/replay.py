@@ -95,7 +95,7 @@ def parser(understanding: Understanding, domain: Domain) -> Understand:
     def understand(step: StoryStep) -> Belief:
         if step.text is None:
             return gold(step)
-        return shortcut(step.text, domain) or understanding.parse(step.text)
+        return shortcut(step.text, domain) or understanding.parse_many([step.text])[0]
 
     return understand
 

@@ -133,7 +133,9 @@ class Serving(Section):
     message_characters: int = Field(default=4000, ge=1, description="Longest message.")
     patience: float = Field(default=30.0, gt=0, description="Seconds a client waits for an answer.")
     processes: int = Field(default=1, ge=1, le=64, description="Processes that share the port, a core for each.")
-    workers: int = Field(default=16, ge=1, le=40, description="Turns that run at once in a process.")
+    workers: int = Field(
+        default=16, ge=1, le=40, description="Actions and turns that wait for something, at once in a process."
+    )
     queue: int = Field(default=1000, ge=1, description="Turns that may wait in a process; more are refused.")
     retention_days: float | None = Field(
         default=None, gt=0, description="Conversations that rested so long are deleted."

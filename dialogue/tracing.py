@@ -35,7 +35,8 @@ class _Nothing:
         pass
 
 
-_NOTHING = _Nothing()
+NOTHING = _Nothing()
+"""The span while nobody traces."""
 
 
 def wanted() -> bool:
@@ -81,18 +82,18 @@ def on() -> bool:
 
 def span(name: str, attributes: Mapping[str, Attribute] | None = None) -> AbstractContextManager[Any]:
     """A span for the length of a block, within the one that is open; it notes the type of what the block raises."""
-    return _NOTHING if _tracer is None else _open(name, attributes=attributes)
+    return NOTHING if _tracer is None else _open(name, attributes=attributes)
 
 
 def begin(name: str) -> Any:
     """A span that ends with its `end()`, in whatever thread."""
-    return _NOTHING if _tracer is None else _tracer.start_span(name)
+    return NOTHING if _tracer is None else _tracer.start_span(name)
 
 
 def request(method: str, headers: Iterable[tuple[bytes, bytes]]) -> AbstractContextManager[Any]:
     """The span of an HTTP request, within the caller's if its headers tell of one (W3C `traceparent`)."""
     if _tracer is None:
-        return _NOTHING
+        return NOTHING
     from opentelemetry.propagate import extract
     from opentelemetry.trace import SpanKind
 
@@ -109,6 +110,14 @@ def past(milliseconds: Mapping[str, float]) -> None:
         stage = _tracer.start_span(name, start_time=at)
         at += int(spent * 1e6)
         stage.end(at)
+
+
+def ended(name: str, milliseconds: Mapping[str, float], attributes: Mapping[str, Attribute]) -> None:
+    """A span that has just ended, and those of the stages it was made of, one after the other."""
+    if _tracer is not None:
+        begun = time.time_ns() - int(sum(milliseconds.values()) * 1e6)
+        with _open(name, start_time=begun, attributes=attributes):
+            past(milliseconds)
 
 
 @contextmanager

@@ -23,15 +23,15 @@ RANKING = 10
 
 
 class Understanding(Protocol):
-    """What reads a message. `timings` holds the milliseconds each stage of the last `parse` took."""
+    """What reads messages. Several threads may use it."""
 
     @property
     def timings(self) -> Mapping[str, float]:
-        """Milliseconds per stage of the last call."""
+        """Milliseconds per stage of this thread's last call, for all its texts together."""
         ...
 
-    def parse(self, text: str) -> Belief:
-        """What the text means."""
+    def parse_many(self, texts: Sequence[str]) -> list[Belief]:
+        """What each text means."""
         ...
 
 

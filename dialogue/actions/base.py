@@ -12,11 +12,15 @@ from dialogue.message import Reply
 from dialogue.tracker import Tracker
 from policies.types import Decision
 
-__all__ = ["ActionError", "ActionOutcome", "ActionRejected", "ActionRequest", "ActionResult", "Actions"]
+__all__ = ["ActionError", "ActionOutcome", "ActionRejected", "ActionRequest", "ActionResult", "Actions", "Outside"]
 
 
 class ActionRejected(Exception):  # noqa: N818  # to refuse is no error
     """The action refuses to run now; the policies are asked for another one."""
+
+
+class Outside(BaseException):  # no failure: nothing may take it for one
+    """The action takes its time, for it runs the project's own code or asks another server, and may not here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 
-from dialogue.actions.base import ActionError, ActionRequest, ActionResult, Actions
+from dialogue.actions.base import ActionError, ActionRequest, ActionResult, Actions, Outside
 from dialogue.actions.defaults import DefaultActions
 from dialogue.actions.forms import FormActions
 from dialogue.actions.respond import Responder, ResponseActions
@@ -35,6 +35,21 @@ class Dispatcher:
             )
         hint = suggestion(request.name, (*request.domain.actions, *request.domain.responses))
         raise ActionError(f"nothing here runs the action {request.name!r}{hint}")
+
+
+class Elsewhere:
+    """Stands for a place whose actions take their time: it knows what that one knows, and runs nothing."""
+
+    def __init__(self, place: Actions) -> None:
+        self._place = place
+
+    def knows(self, name: str) -> bool:
+        """Whether the place knows it."""
+        return self._place.knows(name)
+
+    def run(self, request: ActionRequest) -> ActionResult:
+        """Raises `Outside`."""
+        raise Outside(request.name)
 
 
 def all_actions(

@@ -7,7 +7,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from dialogue.actions.base import ActionError
+from dialogue.actions.base import ActionError, Outside
 from dialogue.actions.http import Endpoint, JsonServer
 from dialogue.actions.respond import Responder, channel_of
 from dialogue.actions.sdk import read_response
@@ -57,3 +57,11 @@ class CallbackResponder(Responder):
         if not replies:
             raise ActionError(f"{self._server.name}: the answer says nothing")
         return replies
+
+
+class SilentResponder(Responder):
+    """Stands for one that asks a server, where nothing may wait for it."""
+
+    def replies(self, name: str, tracker: Tracker, domain: Domain, /, **values: Any) -> tuple[Reply, ...]:
+        """Raises `Outside`."""
+        raise Outside(name)

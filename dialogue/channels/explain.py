@@ -18,9 +18,9 @@ from dialogue.domain import AUTOMATIC_SLOTS
 from policies.types import Belief, Candidate, Decision, Entity
 
 if TYPE_CHECKING:
-    from dialogue.bot import TurnResult
     from dialogue.events import Event
     from dialogue.message import Reply
+    from dialogue.turn import TurnResult
 
 BAR = 24  # columns, where there is room
 LEAST_BAR = 8

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from dialogue.message import Message
 
 if TYPE_CHECKING:
-    from dialogue.bot import Bot, TurnResult
+    from dialogue.bot import Bot
+    from dialogue.turn import TurnResult
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

@@ -26,7 +26,8 @@ from dialogue.message import Button, Message
 from dialogue.understanding import SHORTCUT
 
 if TYPE_CHECKING:
-    from dialogue.bot import Bot, TurnResult
+    from dialogue.bot import Bot
+    from dialogue.turn import TurnResult
 
 PROMPT: StyleAndTextTuples = [("bold", "you › ")]
 MENU_LINES = 6

@@ -13,7 +13,8 @@ import typer
 from dialogue.commands.frame import HERE, Project
 
 if TYPE_CHECKING:
-    from dialogue.bot import Bot, TurnResult
+    from dialogue.bot import Bot
+    from dialogue.turn import TurnResult
 
 
 def chat(

@@ -1,96 +1,90 @@
-"""Concurrent turns share one pass through the encoders.
+"""What comes at the same time is done at once, in one thread.
 
-Whoever comes first reads; who comes while it reads waits, and the next reader takes all that wait along. A text costs
-less in a batch, so the next reader waits a moment until there are as many as last time. A message alone waits for
+Who comes while the thread is busy waits, and is taken along next time. One of many costs less than one alone, so when
+the thread is free it waits a moment for those it has just served: they are likely to come again. One alone waits for
 nobody, under load the batches grow by themselves, and when it is over one of them waits in vain.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
-
-from dialogue.message import EMPTY
-from policies.types import Belief
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
 
 MOMENT = 0.004  # seconds; there is other work for the processor meanwhile, or little load
+MOST = 32
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
 
 
-class BatchReader(Protocol):
-    """An understanding that can read several texts at once."""
-
-    @property
-    def timings(self) -> Mapping[str, float]:
-        """Milliseconds per stage of this thread's last call, for all its texts together."""
-        ...
-
-    def parse_many(self, texts: Sequence[str]) -> list[Belief]:
-        """What each text means."""
-        ...
-
-
-@dataclass(slots=True)
-class _Wanted:
-    """A text somebody waits for, and in the end its belief or what went wrong."""
-
-    text: str
-    belief: Belief | None = None
-    error: BaseException | None = None
-    timings: Mapping[str, float] = field(default_factory=lambda: EMPTY)
-
-
-class Batched:
-    """An understanding for many threads on top of one that reads several texts at once.
+class Batches(Generic[Item, Value]):
+    """Gives items to a function, as many at a time as there are. Belongs to one event loop, which it never blocks.
 
     Args:
-        reader: reads.
-        most: texts in a batch.
+        work: returns a value for each of several items. What it raises all of them raise.
+        name: of the thread.
+        most: items at a time.
     """
 
-    def __init__(self, reader: BatchReader, *, most: int = 32) -> None:
-        self._reader = reader
+    def __init__(self, work: Callable[[Sequence[Item]], Sequence[Value]], name: str, *, most: int = MOST) -> None:
+        self._work = work
         self._most = most
-        self._waiting: list[_Wanted] = []
-        self._size = 1  # of the last batch
-        self._gate = threading.Condition()
-        self._reading = threading.Lock()
-        self._last = threading.local()
+        self._thread = ThreadPoolExecutor(1, name)
+        self._waiting: list[tuple[Item, asyncio.Future[Value]]] = []
+        self._expected = 1  # are enough to begin
+        self._busy = False
+        self._timer: asyncio.TimerHandle | None = None
 
-    @property
-    def timings(self) -> Mapping[str, float]:
-        """Milliseconds of each stage of this thread's last text: its share of the batch it was read in."""
-        found: Mapping[str, float] = getattr(self._last, "timings", EMPTY)
-        return found
+    async def run(self, item: Item) -> Value:
+        """The value of one item."""
+        future: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        self._begin()
+        return await future
 
-    def parse(self, text: str) -> Belief:
-        """What the text means."""
-        mine = _Wanted(text)
-        with self._gate:
-            self._waiting.append(mine)
-            if len(self._waiting) >= self._size:
-                self._gate.notify()
-        with self._reading:
-            while mine.belief is None and mine.error is None:
-                self._read()
-        self._last.timings = mine.timings
-        if mine.belief is None:
-            raise RuntimeError(f"the message could not be read: {mine.error}") from mine.error
-        return mine.belief
+    def close(self) -> None:
+        """Let go of the thread, once it has done what waits."""
+        self._thread.shutdown()
 
-    def _read(self) -> None:
-        """Read the texts that have waited longest, a batch of them."""
-        with self._gate:
-            self._gate.wait_for(lambda: len(self._waiting) >= self._size, MOMENT)
-            batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-            self._size = len(batch)
-        try:
-            beliefs = self._reader.parse_many([wanted.text for wanted in batch])
-        except Exception as error:  # each of those who wait raises it
-            for wanted in batch:
-                wanted.error = error
+    def _begin(self) -> None:
+        """Begin, or have it begun in a moment if more are expected."""
+        if self._busy or not self._waiting:
             return
-        shares = {stage: spent / len(batch) for stage, spent in self._reader.timings.items()}
-        for wanted, belief in zip(batch, beliefs, strict=True):
-            wanted.belief, wanted.timings = belief, shares
+        loop = asyncio.get_running_loop()
+        if len(self._waiting) < self._expected:
+            self._timer = self._timer or loop.call_later(MOMENT, self._begin_anyhow)
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._busy = True
+        batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+        loop.run_in_executor(self._thread, self._done, loop, batch)
+
+    def _begin_anyhow(self) -> None:
+        self._timer, self._expected = None, 1
+        self._begin()
+
+    def _done(self, loop: asyncio.AbstractEventLoop, batch: Sequence[tuple[Item, asyncio.Future[Value]]]) -> None:
+        """In the thread: do it, and have it told."""
+        values: Sequence[Value] = ()
+        error = None
+        try:
+            values = self._work([item for item, _ in batch])
+        except Exception as problem:  # each of those who wait raises it
+            error = problem
+        loop.call_soon_threadsafe(self._tell, [future for _, future in batch], values, error)
+
+    def _tell(self, futures: Sequence[asyncio.Future[Value]], values: Sequence[Value], error: Exception | None) -> None:
+        self._busy = False
+        self._expected = min(self._most, len(futures) + len(self._waiting))
+        for place, future in enumerate(futures):
+            if future.done():  # whoever waited was cancelled
+                continue
+            if error is None:
+                future.set_result(values[place])
+            else:
+                future.set_exception(error)
+        self._begin()

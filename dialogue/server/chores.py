@@ -31,7 +31,7 @@ async def remind(service: BotService, courier: Courier) -> None:
         try:
             turns = await service.call(service.bot.due)
             for turn in turns:
-                service.metrics.turn(turn)
+                service.metrics.turn(turn, sum(turn.milliseconds.values()) / 1000)
                 service.feed.touch(turn.message.sender)
             await courier.send_due(turns)
         except StarfoldError as error:

@@ -13,7 +13,6 @@ from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
-from dialogue.bot import REPEATED, TurnResult
 from dialogue.channels.base import RefusedError
 from dialogue.channels.jsonl import dumps
 from dialogue.events import EXTERNAL
@@ -45,6 +44,7 @@ from dialogue.server.shapes import (
     Turns,
 )
 from dialogue.server.transcript import turn_views
+from dialogue.turn import REPEATED, TurnResult
 from dialogue.understanding import belief_data
 
 CHANNEL = "web"

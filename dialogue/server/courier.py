@@ -16,7 +16,6 @@ from dataclasses import replace
 
 import httpx
 
-from dialogue.bot import TurnResult
 from dialogue.channels.base import Channel, Incoming, Listener, Registers, SendError, Take
 from dialogue.channels.choices import chosen
 from dialogue.errors import StoreError
@@ -24,6 +23,7 @@ from dialogue.message import Message, Reply
 from dialogue.server.logs import conversation_id
 from dialogue.server.service import BotService, BusyError
 from dialogue.store.mailbox import Letter
+from dialogue.turn import TurnResult
 
 logger = logging.getLogger(__name__)
 

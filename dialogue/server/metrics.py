@@ -8,8 +8,8 @@ from functools import cache
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from dialogue.bot import REPEATED, TurnResult
 from dialogue.events import ActionExecuted
+from dialogue.turn import REPEATED, TurnResult
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
@@ -45,12 +45,12 @@ class Metrics:
             "starfold_mailbox", "Messages of channels not answered yet.", registry=to, multiprocess_mode="mostrecent"
         )
 
-    def turn(self, turn: TurnResult) -> None:
-        """Count a turn."""
+    def turn(self, turn: TurnResult, seconds: float) -> None:
+        """Count a turn, which took so long."""
         if turn.decision is REPEATED:
             self._repeated.inc()
             return
-        self._seconds(turn.message.channel).observe(sum(turn.milliseconds.values()) / 1000)
+        self._seconds(turn.message.channel).observe(seconds)
         for stage, milliseconds in turn.milliseconds.items():
             self._stages(stage).inc(milliseconds / 1000)
         self._top.observe(turn.belief.top.mean if turn.belief.top else 0.0)

@@ -12,10 +12,10 @@ from dialogue.project import Progress, bot_of, train
 from dialogue.sections import Serving
 from dialogue.server.answering import Answering
 from dialogue.server.auth import Authority
-from dialogue.server.batching import Batched
 from dialogue.server.live import Live, Loaded
 from dialogue.server.service import BotService
 from dialogue.store.sql import SqlTrackerStore
+from dialogue.together import MOST_LATE
 from dialogue.training.folder import VERSION, current_version, read_manifest
 
 KEY = ".starfold/visitor.key"
@@ -36,13 +36,13 @@ def open_service(
         StarfoldError: of the kind that fits; see `dialogue.errors`.
     """
     train(project, progress=progress or (lambda stage, done, total: None))
-    store = SqlTrackerStore(load_config(project).store_url, most_turns=serving.workers + 8)
+    store = SqlTrackerStore(load_config(project).store_url, most_turns=serving.workers + MOST_LATE + 1)
 
     def load(version: str | None) -> Loaded:
         config = load_config(project)
         folder = version_folder(config, version)
         facts = dict(read_manifest(folder).facts)
-        return Loaded(bot_of(config, folder, store, share=Batched), folder.name, facts)
+        return Loaded(bot_of(config, folder, store), folder.name, facts)
 
     first = load(answering.read() or None if answering else None)
     live = Live(load, first, say=answering.say) if answering else Live(load, first)

@@ -1,4 +1,4 @@
-"""The bot among many users at once: turns in threads, in order within a conversation, and told to whoever watches."""
+"""The bot among many users: turns together or in threads, in order within a conversation, told to whoever watches."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
 
 from dialogue import tracing
-from dialogue.bot import Bot, TurnResult
+from dialogue.bot import Bot
 from dialogue.errors import StarfoldError
 from dialogue.message import Message
+from dialogue.server.batching import Batches
 from dialogue.server.feed import Feed
 from dialogue.server.live import Live
 from dialogue.server.logs import conversation_id
@@ -23,10 +26,12 @@ from dialogue.store.mailbox import Mailbox
 from dialogue.store.outbox import Outbox
 from dialogue.store.records import Records
 from dialogue.store.sql import SqlTrackerStore
+from dialogue.turn import TurnResult
 
 logger = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
+Run: TypeAlias = Callable[[Any], Awaitable[Value]]  # is given the span of the wait, to end it
 
 
 class BusyError(StarfoldError):
@@ -43,7 +48,7 @@ class BotService:
     Args:
         live: the bot that answers.
         store: keeps its conversations; closed with the service.
-        workers: turns that run at once.
+        workers: turns that have to wait, for an action or whoever holds their conversation, which run at once.
         most_waiting: turns that may wait for their conversation or a thread; more are refused.
     """
 
@@ -56,6 +61,8 @@ class BotService:
         self.metrics = Metrics()
         self.feed = Feed(self._items, lambda names: self.call(self.records.last, names))
         self._most_waiting = most_waiting
+        self._together: Batches[_Begun, TurnResult | Future[TurnResult]] = Batches(self._run_all, "turns")
+        self._reading: Batches[str, dict[str, Any]] = Batches(lambda texts: self.bot.parse_many(texts), "read")
         self._turns = ThreadPoolExecutor(workers, "turn")
         # What only reads and writes must not stand in a queue behind turns.
         self._calls = ThreadPoolExecutor(8, "store")
@@ -82,13 +89,18 @@ class BotService:
             SlowTurnError: if it takes longer.
             StoreError: as `Bot.handle`.
         """
-        return await self._in_turn(message.sender, lambda: self.bot.handle(message), patience)
+
+        async def answer(waiting: Any) -> TurnResult:
+            found = await self._together.run(_Begun(message, contextvars.copy_context(), waiting))
+            return found if isinstance(found, TurnResult) else await asyncio.shield(asyncio.wrap_future(found))
+
+        return await self._in_turn(message.sender, answer, patience)
 
     async def trigger(
         self, sender: str, intent: str, entities: Any = None, *, message_id: str | None = None
     ) -> TurnResult | None:
         """As `Bot.trigger`, in order with the conversation's messages."""
-        return await self._in_turn(sender, lambda: self.bot.trigger(sender, intent, entities, message_id=message_id))
+        return await self.take_turn(sender, lambda: self.bot.trigger(sender, intent, entities, message_id=message_id))
 
     async def take_turn(self, sender: str, run: Callable[[], Value]) -> Value:
         """Run something else that goes on with a conversation, in a thread, after its turns that wait.
@@ -96,11 +108,16 @@ class BotService:
         Raises:
             BusyError: if too many wait.
         """
-        return await self._in_turn(sender, run)
+
+        def begun(waiting: Any) -> Value:
+            waiting.end()
+            return run()
+
+        return await self._in_turn(sender, lambda waiting: self._thread(self._turns, begun, waiting))
 
     async def parse(self, text: str) -> dict[str, Any]:
         """What a text means, as `Bot.parse`."""
-        return await self._thread(self._turns, self.bot.parse, text)
+        return await self._reading.run(text)
 
     async def call(self, function: Callable[..., Value], *arguments: Any) -> Value:
         """Run something that blocks on the store in a thread of its own."""
@@ -118,7 +135,7 @@ class BotService:
 
     async def delete(self, conversation: str) -> bool:
         """Forget all there is of a conversation, after the turns of it that wait. False when there was nothing."""
-        return await self._in_turn(conversation, lambda: self._forget(conversation))
+        return await self.take_turn(conversation, lambda: self._forget(conversation))
 
     @property
     def waiting(self) -> int:
@@ -135,11 +152,13 @@ class BotService:
     async def close(self) -> None:
         """Drain, and let go of threads and store."""
         await self.drain()
+        self._together.close()
+        self._reading.close()
         self._turns.shutdown()
         self._calls.shutdown()
         self.store.close()
 
-    async def _in_turn(self, sender: str, run: Callable[[], Value], patience: float | None = None) -> Value:
+    async def _in_turn(self, sender: str, run: Run[Value], patience: float | None = None) -> Value:
         if len(self._running) >= self._most_waiting:
             raise BusyError(f"{len(self._running)} turns wait already; try again in a moment")
         task = asyncio.ensure_future(self._run(sender, run))
@@ -151,22 +170,23 @@ class BotService:
         except asyncio.TimeoutError as error:
             raise SlowTurnError(f"no answer within {patience:g} s; the same message sent again gets it") from error
 
-    async def _run(self, sender: str, run: Callable[[], Value]) -> Value:
+    async def _run(self, sender: str, run: Run[Value]) -> Value:
         conversation_id.set(sender)
         waiting = tracing.begin("wait")
-
-        def begun() -> Value:
-            waiting.end()
-            return run()
-
         async with self._queue(sender):
+            begun = time.monotonic()
             try:
-                result = await self._thread(self._turns, begun)
+                result = await run(waiting)
             finally:
                 self.feed.touch(sender)
         if isinstance(result, TurnResult):
-            self.metrics.turn(result)
+            self.metrics.turn(result, time.monotonic() - begun)
         return result
+
+    def _run_all(self, begun: Sequence[_Begun]) -> list[TurnResult | Future[TurnResult]]:
+        for one in begun:
+            one.waiting.end()
+        return self.bot.handle_many([one.message for one in begun], [one.context for one in begun], self._turns)
 
     def _forget(self, conversation: str) -> bool:
         with self.store.turn(conversation):
@@ -204,6 +224,15 @@ class BotService:
         if not events:
             return [], after
         return items(events, after, self.records.turns(conversation, after=after)), after + len(events)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A message whose turn it is; `waiting` is the span of its wait until then."""
+
+    message: Message
+    context: contextvars.Context
+    waiting: Any
 
 
 class _Queue:

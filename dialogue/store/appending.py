@@ -1,4 +1,4 @@
-"""How a turn is stored: statement by statement or, by PostgreSQL, all in one, a trip to the server instead of six."""
+"""How turns are stored: statement by statement or, by PostgreSQL, all in one, a trip to the server instead of six."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from dialogue.events import Event
 from dialogue.store import schema
-from dialogue.store.base import Answered, ConflictError
+from dialogue.store.base import Addition, Answered, ConflictError
 from dialogue.store.driver import Prepared, Straight
 from dialogue.store.wire import check, plain_reply, to_json
 
@@ -33,32 +32,42 @@ _GO_ON = Prepared(
     .values(sequence=sa.bindparam("last"), updated=sa.bindparam("time"))
 )
 _INSERT_ANSWER = Prepared(sa.insert(schema.messages))
-# `claimed` waits for whoever holds the row and then sees what he stored.
-_ALL = Prepared(
+# `claimed` waits for whoever holds the rows and sees what he stored. The update does not see what `begun` inserts.
+_AT_ONCE = Prepared(
     sa.text("""
-    WITH claimed AS MATERIALIZED (
-        SELECT id, sequence FROM conversations WHERE name = :conversation FOR UPDATE
-    ), expected AS MATERIALIZED (
-        SELECT id, sequence FROM claimed WHERE sequence = coalesce(:expected, sequence)
+    WITH turns AS MATERIALIZED (
+        SELECT * FROM json_to_recordset(:turns) AS (
+            conversation text, expected int, count int, updated float8, events json,
+            channel text, message_id text, replies text, milliseconds text
+        )
+    ), claimed AS MATERIALIZED (
+        SELECT conversations.id, conversations.sequence, turns.*
+        FROM turns JOIN conversations ON conversations.name = turns.conversation
+        ORDER BY conversations.id FOR UPDATE OF conversations
+    ), begun AS (
+        INSERT INTO conversations (name, sequence, updated)
+        SELECT conversation, count, coalesce(updated, 0) FROM turns
+        WHERE coalesce(expected, 0) = 0 AND conversation NOT IN (SELECT conversation FROM claimed)
+        ON CONFLICT (name) DO NOTHING RETURNING id, name
+    ), going AS MATERIALIZED (
+        SELECT * FROM claimed WHERE sequence = coalesce(expected, sequence)
+        UNION ALL SELECT begun.id, 0, turns.* FROM begun JOIN turns ON turns.conversation = begun.name
     ), said AS (
         INSERT INTO events (conversation_id, sequence, type, time, data)
-        SELECT id, sequence + place, type, time, data
-        FROM expected, ROWS FROM (json_to_recordset(:events) AS (type text, time float8, data text))
+        SELECT id, going.sequence + place, type, time, data
+        FROM going, ROWS FROM (json_to_recordset(going.events) AS (type text, time float8, data text))
             WITH ORDINALITY AS new (type, time, data, place)
     ), answered AS (
         INSERT INTO messages (conversation_id, channel, message_id, sequence, replies, first, milliseconds)
-        SELECT id, :channel, :message_id, sequence + :count, :replies, sequence + 1, :milliseconds
-        FROM expected WHERE :message_id IS NOT NULL
+        SELECT id, channel, message_id, sequence + count, replies, sequence + 1, milliseconds
+        FROM going WHERE message_id IS NOT NULL
+    ), moved AS (
+        UPDATE conversations
+        SET sequence = going.sequence + going.count, updated = coalesce(going.updated, conversations.updated)
+        FROM going WHERE conversations.id = going.id
     )
-    UPDATE conversations SET sequence = expected.sequence + :count, updated = coalesce(:updated, updated)
-    FROM expected WHERE conversations.id = expected.id
-    RETURNING conversations.sequence
-    """).bindparams(
-        sa.bindparam("events", type_=postgresql.JSON),
-        *(sa.bindparam(name, type_=sa.Text) for name in ("channel", "message_id", "replies", "milliseconds")),
-        *(sa.bindparam(name, type_=sa.Integer) for name in ("expected", "count")),
-        sa.bindparam("updated", type_=sa.Double),
-    )
+    SELECT conversation, sequence + count FROM going
+    """).bindparams(sa.bindparam("turns", type_=postgresql.JSON))
 )
 
 
@@ -77,14 +86,14 @@ class Turn:
     answer: dict[str, Any] | None
 
     @classmethod
-    def of(cls, conversation: str, expected: int | None, events: Sequence[Event], answered: Answered | None) -> Turn:
+    def of(cls, added: Addition) -> Turn:
         """Raises `StoreError` for what no database can keep."""
         rows = [
             {"type": event.wire, "time": event.timestamp, "data": to_json(event.as_dict(), f"event {event.wire!r}")}
-            for event in events
+            for event in added.events
         ]
-        answer = None if answered is None else _answer(answered)
-        return cls(check("conversation", conversation), expected, rows, answer)
+        answer = None if added.answered is None else _answer(added.answered)
+        return cls(check("conversation", added.conversation), added.expected_sequence, rows, answer)
 
     def store(self, straight: Straight) -> int:
         """Statement by statement within a transaction. Returns the number of the conversation's last event.
@@ -113,26 +122,6 @@ class Turn:
                 raise self._answered_already() from error
         return end
 
-    def store_at_once(self, straight: Straight) -> int | None:
-        """By one statement of PostgreSQL. None, and nothing stored, where `store` begins a conversation or refuses.
-
-        Raises:
-            ConflictError: if the message was answered already.
-        """
-        values = {
-            "conversation": self.conversation,
-            "expected": self.expected,
-            "events": to_json(self.events, "events"),
-            "count": len(self.events),
-            "updated": self.events[-1]["time"] if self.events else None,
-            **(self.answer or dict.fromkeys(("channel", "message_id", "replies", "milliseconds"))),
-        }
-        try:
-            rows = straight.rows(_ALL, values)
-        except straight.refused as error:
-            raise self._answered_already() from error
-        return rows[0][0] if rows else None
-
     def _claimed(self, straight: Straight) -> tuple[int, int]:
         """Key and last sequence of the conversation, its row locked until the transaction ends."""
         wanted = {"conversation": self.conversation}
@@ -146,6 +135,30 @@ class Turn:
     def _answered_already(self) -> ConflictError:
         message = self.answer or {}
         return ConflictError(f"message {message['message_id']!r} from {message['channel']!r} was answered already")
+
+
+def store_at_once(straight: Straight, turns: Sequence[Turn]) -> dict[str, int]:
+    """Turns of several conversations by one statement of PostgreSQL.
+
+    Returns:
+        The number of each conversation's last event; nothing for those where `Turn.store` would refuse, or somebody
+        else begins the conversation at this moment. Of a message answered already nothing is stored at all.
+    """
+    values = [
+        {
+            "conversation": turn.conversation,
+            "expected": turn.expected,
+            "count": len(turn.events),
+            "updated": turn.events[-1]["time"] if turn.events else None,
+            "events": turn.events,
+            **(turn.answer or {}),
+        }
+        for turn in turns
+    ]
+    try:
+        return dict(straight.rows(_AT_ONCE, {"turns": to_json(values, "turns")}))
+    except straight.refused:
+        return {}
 
 
 def _answer(answered: Answered) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -11,7 +11,7 @@ from dialogue.errors import StoreError
 from dialogue.events import Event
 from dialogue.message import EMPTY, Message, Reply
 
-__all__ = ["Answered", "ConflictError", "StoreError", "TrackerStore"]
+__all__ = ["Addition", "Answered", "ConflictError", "Look", "Rights", "StoreError", "TrackerStore"]
 
 
 class ConflictError(StoreError):
@@ -28,6 +28,38 @@ class Answered:
     message: Message
     replies: tuple[Reply, ...]
     milliseconds: Mapping[str, float] = field(default_factory=lambda: EMPTY)
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """What `TrackerStore.append` is asked to add to a conversation, see there."""
+
+    conversation: str
+    expected_sequence: int | None
+    events: Sequence[Event]
+    answered: Answered | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A message that begins a turn, and the number after which events of its sender's conversation are wanted."""
+
+    message: Message
+    after: int = 0
+
+
+class Rights(Protocol):
+    """The right to run a turn of several conversations, which ends with a block.
+
+    Attributes:
+        conversations: those that nobody else had the right to.
+    """
+
+    conversations: Collection[str]
+
+    def keep(self, conversation: str) -> Callable[[], None]:
+        """Have one last beyond the block, until what is returned is called, in whatever thread."""
+        ...
 
 
 @runtime_checkable
@@ -66,6 +98,14 @@ class TrackerStore(Protocol):
         """
         ...
 
+    def append_many(self, additions: Sequence[Addition]) -> Collection[str]:
+        """Add to several conversations, each once, in one transaction.
+
+        Returns:
+            The conversations that were added to. For the others `append` says what is wrong, or adds.
+        """
+        ...
+
     def turn(self, conversation: str) -> AbstractContextManager[None]:
         """The only right, among all threads and processes, to run a turn of this conversation.
 
@@ -76,14 +116,20 @@ class TrackerStore(Protocol):
         """
         ...
 
-    def look(
-        self, conversation: str, message: Message, *, after: int = 0
-    ) -> tuple[tuple[Reply, ...] | None, list[Event]]:
-        """What a turn begins with: was the message answered already, and if not, what there is to go on from.
+    def free_turns(self, conversations: Sequence[str]) -> AbstractContextManager[Rights]:
+        """The same right to those of several conversations that nobody has just now. Waits for none of them.
+
+        Raises:
+            StoreError: when it cannot be asked for.
+        """
+        ...
+
+    def look(self, several: Sequence[Look]) -> list[tuple[tuple[Reply, ...] | None, list[Event]]]:
+        """What turns begin with: was the message answered already, and if not, what there is to go on from.
 
         Returns:
-            The replies stored for this message (by its channel and id in this conversation), and no events; or, for a
-            message that is new, None and what `events` gives.
+            For each the replies stored for this message (by its channel and id in this conversation), and no events;
+            or, for a message that is new, None and what `events` gives.
         """
         ...
 

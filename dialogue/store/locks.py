@@ -1,39 +1,44 @@
-"""The exclusive right to run a turn, held by something that dies with its process."""
+"""The exclusive right to run a turn, held by something that dies with its process: by SQLite's side a locked file."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-import sqlalchemy as sa
-
 from dialogue.errors import StoreError
-from dialogue.store.database import Database, sentence
-from dialogue.store.driver import Prepared, Straight
-
-logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.005
-_LOCK_NOT_AVAILABLE = "55P03"
-# An advisory lock belongs to a database: the schema keeps two bots in one database apart.
-# The settings are made before the lock is waited for, and end with the transaction. A slow action must not cost the
-# lock where the server ends idle transactions.
-_LOCK = Prepared(
-    sa.text("""
-    WITH settings AS MATERIALIZED (
-        SELECT set_config('idle_in_transaction_session_timeout', '0', true) || set_config('lock_timeout', :wait, true)
-    )
-    SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '/' || :name, 0)) FROM settings
-""")
-)
+
+
+class Held:
+    """Locks that are held until a block ends, but for those that are kept longer.
+
+    Args:
+        names: whose they are.
+        let_go: of several of them. May be called from any thread.
+    """
+
+    def __init__(self, names: Sequence[str], let_go: Callable[[Sequence[str]], None]) -> None:
+        self.names = set(names)
+        self._let_go = let_go
+
+    def keep(self, name: str) -> Callable[[], None]:
+        """Hold one beyond the block, until what is returned is called."""
+        self.names.remove(name)
+        return partial(self._let_go, [name])
+
+    def end(self) -> None:
+        """Let go of those that are not kept."""
+        if self.names:
+            self._let_go(list(self.names))
 
 
 class Locks(Protocol):
@@ -41,6 +46,10 @@ class Locks(Protocol):
 
     def hold(self, name: str) -> AbstractContextManager[None]:
         """Wait for the lock, hold it for the length of the block. Raises `StoreError` when the wait takes too long."""
+        ...
+
+    def hold_free(self, names: Sequence[str]) -> AbstractContextManager[Held]:
+        """Hold those of several locks that nobody holds, for the length of the block. Waits for none."""
         ...
 
 
@@ -59,70 +68,56 @@ class FileLocks:
     @contextlib.contextmanager
     def hold(self, name: str) -> Iterator[None]:
         """See `Locks`."""
-        digest = hashlib.sha256(name.encode()).hexdigest()[:32]
-        path = self.beside.with_name(f"{self.beside.name}-turn-{digest}")
-        with self._wait(name, path):
-            try:
-                yield
-            finally:
-                _remove(path)
-
-    def _wait(self, name: str, path: Path) -> BinaryIO:
         deadline = time.monotonic() + self.timeout
+        while (file := self._try(name)) is None:
+            if time.monotonic() > deadline:
+                raise busy(name, self.timeout)
+            time.sleep(_POLL_SECONDS)
         try:
-            while (file := _try_lock(path)) is None:
-                if time.monotonic() > deadline:
-                    raise _busy(name, self.timeout)
-                time.sleep(_POLL_SECONDS)
-        except OSError as error:
-            raise StoreError(f"cannot lock {name} with the file {path}: {error.strerror or error}") from error
-        return file
-
-
-class PostgresLocks:
-    """Advisory locks of a transaction: the server releases them when the connection ends, in whatever way.
-
-    Args:
-        database: with connections enough for every turn that runs at once.
-        timeout: seconds to wait.
-    """
-
-    def __init__(self, database: Database, timeout: float) -> None:
-        self.database = database
-        self.timeout = timeout
-
-    @contextlib.contextmanager
-    def hold(self, name: str) -> Iterator[None]:
-        """See `Locks`."""
-        with self.database.errors():
-            pooled = self.database.engine.raw_connection()
-        try:
-            with self.database.errors():
-                self._wait(pooled, name)
             yield
         finally:
-            self._release(pooled, name)
+            self._unlock(name, file)
 
-    def _wait(self, pooled: sa.PoolProxiedConnection, name: str) -> None:
-        wanted = {"name": name, "wait": str(max(1, round(self.timeout * 1000)))}
+    @contextlib.contextmanager
+    def hold_free(self, names: Sequence[str]) -> Iterator[Held]:
+        """See `Locks`."""
+        files: dict[str, BinaryIO] = {}
+
+        def let_go(several: Sequence[str]) -> None:
+            for name in several:
+                self._unlock(name, files[name])
+
         try:
-            Straight(self.database.engine.dialect, pooled.cursor()).run(_LOCK, wanted)
-        except Exception as error:
-            if getattr(error, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
-                raise _busy(name, self.timeout) from error
+            for name in names:
+                if (file := self._try(name)) is not None:
+                    files[name] = file
+        except StoreError:
+            let_go(list(files))
             raise
-
-    def _release(self, pooled: sa.PoolProxiedConnection, name: str) -> None:
+        held = Held(list(files), let_go)
         try:
-            pooled.rollback()
-        except self.database.engine.dialect.loaded_dbapi.Error as error:
-            # The server dropped the connection, and with it the lock. What was appended is numbered, so it is in order.
-            logger.warning("the lock of %s was lost before its turn ended: %s", name, sentence(error))
-            self.database.drop_lost(pooled, error)
-        pooled.close()
+            yield held
+        finally:
+            held.end()
+
+    def _path(self, name: str) -> Path:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:32]
+        return self.beside.with_name(f"{self.beside.name}-turn-{digest}")
+
+    def _try(self, name: str) -> BinaryIO | None:
+        path = self._path(name)
+        try:
+            return _try_lock(path)
+        except OSError as error:
+            raise StoreError(f"cannot lock {name} with the file {path}: {error.strerror or error}") from error
+
+    def _unlock(self, name: str, file: BinaryIO) -> None:
+        with file:
+            _remove(self._path(name))
 
 
-def _busy(name: str, seconds: float) -> StoreError:
+def busy(name: str, seconds: float) -> StoreError:
+    """That a lock was waited for in vain."""
     return StoreError(f"{name} is busy: waited {seconds:g} s for another turn of it to end")
 
 

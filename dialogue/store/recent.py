@@ -8,7 +8,7 @@ from typing import Any
 
 from dialogue.events import Event, own_fields
 from dialogue.message import EMPTY, Message, Reply
-from dialogue.store.base import TrackerStore
+from dialogue.store.base import Look, TrackerStore
 from dialogue.tracker import Tracker
 
 MOST = 256  # conversations
@@ -47,11 +47,18 @@ class Recent:
         known = self._recall(conversation)
         return self._keep(conversation, known, self._store.events(conversation, after=_before(known)))
 
-    def meet(self, message: Message) -> tuple[tuple[Reply, ...] | None, Tracker | None]:
-        """The replies to a message that was answered already, or the conversation it goes on with; see `tracker`."""
-        known = self._recall(message.sender)
-        replies, events = self._store.look(message.sender, message, after=_before(known))
-        return (None, self._keep(message.sender, known, events)) if replies is None else (replies, None)
+    def meet(self, messages: Sequence[Message]) -> list[tuple[tuple[Reply, ...] | None, Tracker | None]]:
+        """For each message, of conversations of their own, the replies if it was answered already, or its conversation.
+
+        Raises:
+            StoreError: if the store cannot be reached.
+        """
+        known = [self._recall(message.sender) for message in messages]
+        looks = [Look(message, _before(tracker)) for message, tracker in zip(messages, known, strict=True)]
+        return [
+            (None, self._keep(message.sender, tracker, events)) if replies is None else (replies, None)
+            for message, tracker, (replies, events) in zip(messages, known, self._store.look(looks), strict=True)
+        ]
 
     def went_on(self, tracker: Tracker, events: Sequence[Event]) -> None:
         """Remember a conversation as a turn left it, once its events are stored: then nobody needs to read them."""

@@ -5,20 +5,21 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from dialogue.events import Event
-from dialogue.message import Message, Reply
-from dialogue.store import migrations, schema
-from dialogue.store.appending import Turn
-from dialogue.store.base import Answered, StoreError
+from dialogue.message import Reply
+from dialogue.store import looking, migrations, schema
+from dialogue.store.advisory import PostgresLocks
+from dialogue.store.appending import Turn, store_at_once
+from dialogue.store.base import Addition, Answered, ConflictError, Look, Rights, StoreError
 from dialogue.store.database import Database
 from dialogue.store.driver import Prepared
-from dialogue.store.locks import FileLocks, Locks, PostgresLocks
+from dialogue.store.locks import FileLocks, Held, Locks
 from dialogue.store.wire import check, read_reply
 
 _NAMED = schema.conversations.c.name == sa.bindparam("conversation")
@@ -27,22 +28,6 @@ _EVENTS = Prepared(
     sa.select(schema.events.c.sequence, schema.events.c.data)
     .join(schema.conversations)
     .where(_NAMED, _LATER)
-    .order_by(schema.events.c.sequence)
-)
-_LOOK = Prepared(
-    sa.select(schema.messages.c.replies, schema.events.c.sequence, schema.events.c.data)
-    .select_from(schema.conversations)
-    .outerjoin(
-        schema.messages,
-        (schema.messages.c.conversation_id == schema.conversations.c.id)
-        & (schema.messages.c.channel == sa.bindparam("channel"))
-        & (schema.messages.c.message_id == sa.bindparam("message")),
-    )
-    .outerjoin(
-        schema.events,
-        (schema.events.c.conversation_id == schema.conversations.c.id) & _LATER & schema.messages.c.replies.is_(None),
-    )
-    .where(_NAMED)
     .order_by(schema.events.c.sequence)
 )
 _UPGRADE_LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '/starfold schema', 0))")
@@ -92,33 +77,42 @@ class SqlTrackerStore:
         answered: Answered | None = None,
     ) -> int:
         """See `TrackerStore`."""
-        turn = Turn.of(conversation, expected_sequence, events, answered)
-        stored = None if self._database.is_sqlite else self._database.by_itself(turn.store_at_once)
-        return self._database.store(turn.store) if stored is None else stored
+        turn = Turn.of(Addition(conversation, expected_sequence, events, answered))
+        stored = {} if self._database.is_sqlite else self._at_once([turn])
+        return stored[conversation] if conversation in stored else self._database.store(turn.store)
+
+    def append_many(self, additions: Sequence[Addition]) -> Collection[str]:
+        """See `TrackerStore`."""
+        turns = [Turn.of(added) for added in additions]
+        if not self._database.is_sqlite:
+            return self._at_once(turns)
+        with contextlib.suppress(ConflictError):  # one by one they say whose it is
+            self._database.store(lambda straight: [turn.store(straight) for turn in turns])
+            return {turn.conversation for turn in turns}
+        return ()
+
+    def _at_once(self, turns: Sequence[Turn]) -> dict[str, int]:
+        return self._database.by_itself(lambda straight: store_at_once(straight, turns))
 
     @contextlib.contextmanager
     def turn(self, conversation: str) -> Iterator[None]:
         """See `TrackerStore`."""
-        check("conversation", conversation)
-        with self._locks.hold(f"conversation {conversation!r}"):
+        with self._locks.hold(_lock_of(conversation)):
             yield
 
-    def look(
-        self, conversation: str, message: Message, *, after: int = 0
-    ) -> tuple[tuple[Reply, ...] | None, list[Event]]:
+    @contextlib.contextmanager
+    def free_turns(self, conversations: Sequence[str]) -> Iterator[Rights]:
         """See `TrackerStore`."""
-        wanted = {
-            "conversation": check("conversation", conversation),
-            "channel": check("channel", message.channel),
-            "message": check("message id", message.id),
-            "after": after,
-        }
-        rows = self._database.rows(_LOOK, wanted)
-        if rows and rows[0][0] is not None:
-            return tuple(read_reply(reply) for reply in json.loads(rows[0][0])), []
-        # A conversation without such events is one row all the same.
-        found = [(sequence, data) for _, sequence, data in rows if sequence is not None]
-        return None, [_read_event(conversation, sequence, data) for sequence, data in found]
+        names = {_lock_of(one): one for one in conversations}
+        with self._locks.hold_free(list(names)) as held:
+            yield _Turns({names[name] for name in held.names}, held)
+
+    def look(self, several: Sequence[Look]) -> list[tuple[tuple[Reply, ...] | None, list[Event]]]:
+        """See `TrackerStore`."""
+        wanted = [looking.asked(look) for look in several]
+        rows_of = looking.one_by_one if self._database.is_sqlite else looking.at_once
+        found = self._database.by_itself(lambda straight: rows_of(straight, wanted))
+        return [_seen(values["conversation"], rows) for values, rows in zip(wanted, found, strict=True)]
 
     def conversations(self, *, having: str | None = None) -> list[str]:
         """See `TrackerStore`."""
@@ -183,6 +177,32 @@ class SqlTrackerStore:
             with self._database.write() as connection:
                 migrations.upgrade(connection)
             self._database.use_wal()
+
+
+class _Turns:
+    """See `Rights`."""
+
+    def __init__(self, conversations: Collection[str], held: Held) -> None:
+        self.conversations = conversations
+        self._held = held
+
+    def keep(self, conversation: str) -> Callable[[], None]:
+        """See `Rights`."""
+        return self._held.keep(_lock_of(conversation))
+
+
+def _lock_of(conversation: str) -> str:
+    """The name of its lock. Raises `StoreError` for what no database can keep."""
+    return f"conversation {check('conversation', conversation)!r}"
+
+
+def _seen(conversation: str, rows: Sequence[looking.Row]) -> tuple[tuple[Reply, ...] | None, list[Event]]:
+    """What the rows of a look tell of a message."""
+    replies = looking.replies_in(rows)
+    if replies is not None:
+        return tuple(map(read_reply, replies)), []
+    # A conversation without such events is one row all the same.
+    return None, [_read_event(conversation, number, data) for _, number, data in rows if number is not None]
 
 
 def _read_event(conversation: str, sequence: int, data: str) -> Event:

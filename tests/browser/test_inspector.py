@@ -78,7 +78,7 @@ def test_a_turn_shows_what_was_believed_and_decided(inside, expect):
     expect(page.locator(".decision")).to_contain_text("utter_greet")
     expect(page.locator(".decision")).to_contain_text("rules")
     expect(page.locator("ol.events")).to_contain_text("utter_greet")
-    expect(page.locator(".time .legend")).to_contain_text("store")
+    expect(page.locator(".time .legend")).to_contain_text("decide")
 
 
 def test_teaching_moves_the_belief(inside, expect):

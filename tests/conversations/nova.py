@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dialogue.bot import Bot, TurnResult
+from dialogue.bot import Bot
 from dialogue.message import Message
+from dialogue.turn import TurnResult
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent

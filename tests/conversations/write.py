@@ -7,9 +7,9 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from dialogue.bot import TurnResult
 from dialogue.message import Reply
 from dialogue.project import open_bot
+from dialogue.turn import TurnResult
 from tests.conversations.nova import HERE, LANGUAGES, ROOT, Line, deviations, replay, write_project
 
 TITLES = {"en": "A conversation with Nova", "zh": "和 Nova 的一次对话"}

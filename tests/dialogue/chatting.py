@@ -2,10 +2,10 @@
 
 from types import MappingProxyType
 
-from dialogue.bot import TurnResult
 from dialogue.events import ActionExecuted, BotUttered, SlotSet, UserUttered
 from dialogue.message import Button, Message, Reply
 from dialogue.tracker import Tracker
+from dialogue.turn import TurnResult
 from policies.types import Belief, Candidate, Decision, Entity, Kind
 
 MILLISECONDS = MappingProxyType({"understand": 4.25, "decide": 0.5})

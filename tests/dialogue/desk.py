@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from dialogue.actions.base import ActionRequest, ActionResult
-from dialogue.actions.dispatch import all_actions
+from dialogue.actions.dispatch import Elsewhere, all_actions
 from dialogue.actions.respond import Responder
 from dialogue.bot import Bot
 from dialogue.domain import (
@@ -119,6 +120,9 @@ class FakeUnderstanding:
         self.beliefs = beliefs or {}
         self.read: list[str] = []
 
+    def parse_many(self, texts) -> list[Belief]:
+        return [self.parse(text) for text in texts]
+
     def parse(self, text: str) -> Belief:
         self.read.append(text)
         if text in self.beliefs:
@@ -136,6 +140,17 @@ class FakeUnderstanding:
         seen = belief((intent, 0.95), ("other", 0.01)) if intent else belief(("greet", 0.05), ("book", 0.04))
         answers = {"faq": (Candidate("faq/wifi", 0.98, 0.9, 0.99), Candidate("faq/pets", 0.02, 0.01, 0.1))}
         return Belief(seen.intents, seen.unknown, 0.5, 0.1, answers, tuple(found))
+
+
+@dataclass
+class Everything:
+    """The right to every conversation, whoever else has it."""
+
+    conversations: set[str]
+
+    def keep(self, conversation: str):
+        self.conversations.remove(conversation)
+        return lambda: None
 
 
 class MemoryStore:
@@ -159,14 +174,30 @@ class MemoryStore:
             self.answers[conversation, answered.message.channel, answered.message.id] = answered.replies
         return len(known)
 
+    def append_many(self, additions):
+        stored = set()
+        for one in additions:
+            with suppress(ConflictError):
+                self.append(one.conversation, one.expected_sequence, one.events, answered=one.answered)
+                stored.add(one.conversation)
+        return stored
+
     @contextmanager
     def turn(self, conversation) -> Iterator[None]:
         with self._lock:
             yield
 
-    def look(self, conversation, message, *, after=0):
-        replies = self.answers.get((conversation, message.channel, message.id))
-        return replies, self.events(conversation, after=after) if replies is None else []
+    @contextmanager
+    def free_turns(self, conversations) -> Iterator[set[str]]:
+        with self._lock:
+            yield Everything(set(conversations))
+
+    def look(self, several):
+        answers = [self.answers.get((one.message.sender, one.message.channel, one.message.id)) for one in several]
+        return [
+            (replies, self.events(one.message.sender, after=one.after) if replies is None else [])
+            for one, replies in zip(several, answers, strict=True)
+        ]
 
     def conversations(self, *, having=None):
         return [name for name, log in self.log.items() if having is None or any(e.wire == having for e in log)]
@@ -198,9 +229,12 @@ def chain(*more) -> Chain:
 
 
 def make_bot(*, beliefs=None, custom=None, store=None, domain=DOMAIN, policies=None, **options) -> Bot:
-    places = (custom or Custom(),)
-    actions = all_actions(domain, Responder(random.Random(1)), custom=places, language=options.get("language", "en"))
-    return Bot(FakeUnderstanding(beliefs), domain, policies or chain(), actions, store or MemoryStore(), **options)
+    actions, quick = (
+        all_actions(domain, Responder(random.Random(1)), custom=(place,), language=options.get("language", "en"))
+        for place in (custom or Custom(), Elsewhere(custom or Custom()))
+    )
+    ready, decides = FakeUnderstanding(beliefs), policies or chain()
+    return Bot(ready, domain, decides, actions, store or MemoryStore(), quick=quick, **options)
 
 
 class Talk:

@@ -74,7 +74,7 @@ def asking(url, asked=ENGLISH, **options):
 @pytest.mark.parametrize(("dim", "text", "place", "value", "expected"), SHAPES)
 def test_every_shape_of_duckling_becomes_an_entity_as_in_rasa(dim, text, place, value, expected):
     with FakeServer((200, [match(dim, text, *place, value)])) as server:
-        belief = asking(server.url.removesuffix("/webhook")).parse(text)
+        (belief,) = asking(server.url.removesuffix("/webhook")).parse_many([text])
     *_, entity = belief.entities
     assert belief.top.name == "greet"
     assert (entity.entity, entity.start, entity.end, entity.extractor) == (dim, *place, EXTRACTOR)
@@ -86,9 +86,9 @@ def test_every_shape_of_duckling_becomes_an_entity_as_in_rasa(dim, text, place, 
 def test_the_form_says_what_to_look_for():
     asked = Asked("en_GB", ("time", "amount-of-money"), "Europe/Oslo")
     with FakeServer((200, [])) as server:
-        asking(server.url, asked, token="secret").parse("greet & meet ü?")
-        asking(f"{server.url}/parse/").parse("greet")
-        asking(server.url).parse("  ")
+        asking(server.url, asked, token="secret").parse_many(["greet & meet ü?"])
+        asking(f"{server.url}/parse/").parse_many(["greet"])
+        asking(server.url).parse_many(["  "])
     assert server.paths == ["/webhook/parse?token=secret", "/webhook/parse/"]
     first, second = server.requests
     assert json.loads(first.pop("dims")) == ["time", "amount-of-money"]
@@ -123,7 +123,7 @@ def test_a_server_that_does_not_do_costs_no_turn_and_is_told_of_once(answer, cap
     with FakeServer(answer) as server:
         understanding = asking(server.url, timeout=0.3)
         for _ in range(2):
-            belief = understanding.parse("greet Oslo")
+            (belief,) = understanding.parse_many(["greet Oslo"])
             assert belief.top.name == "greet"
             assert [entity.entity for entity in belief.entities] == ["city"]
     assert caplog.text.count("messages are understood without it") == 1
@@ -134,10 +134,10 @@ def test_nobody_there_is_told_of_again_after_the_server_had_come_back(caplog):
     with FakeServer((500, {}), (200, []), (500, {})) as server:
         understanding = asking(server.url)
         for _ in range(4):
-            understanding.parse("greet")
+            understanding.parse_many(["greet"])
     assert caplog.text.count("expected status 200, got 500") == 2
     understanding = asking(f"http://127.0.0.1:{free_port()}")
-    assert understanding.parse("greet").top.name == "greet"
+    assert understanding.parse_many(["greet"])[0].top.name == "greet"
     assert "cannot be reached" in caplog.text
     assert understanding.timings["duckling"] > 0
 

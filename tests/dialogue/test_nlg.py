@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from dialogue.actions.base import ActionError, ActionRequest
+from dialogue.actions.base import ActionError, ActionRequest, Outside
 from dialogue.actions.dispatch import all_actions
 from dialogue.actions.http import Endpoint
 from dialogue.actions.nlg import CallbackResponder
@@ -97,7 +97,11 @@ def test_bot_yml_names_the_servers(tmp_path):
         settings = {"data": ["."], "actions": server, "nlg": words.url}
         (tmp_path / "bot.yml").write_text(json.dumps(settings))
         config = load_config(tmp_path)
-        places = actions(config, domain)
+        places, beside = actions(config, domain)
+        for name in ("action_x", "utter_greet"):
+            with pytest.raises(Outside, match=name):  # it would have to wait
+                beside.run(ActionRequest(name, Tracker("ada"), domain, decision))
+        assert (acts.requests, words.requests) == ([], [])
         result = places.run(ActionRequest("action_x", Tracker("ada"), domain, decision))
     assert isinstance(responder_of(config), CallbackResponder)
     assert isinstance(places._places[0]._places[0], RemoteActions)

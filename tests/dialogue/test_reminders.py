@@ -12,6 +12,7 @@ from dialogue import events as ev
 from dialogue.actions.base import ActionResult
 from dialogue.domain import IntentSpec
 from dialogue.reminders import NONE, after, overdue
+from dialogue.store.base import Look
 from dialogue.store.recent import Recent
 from dialogue.store.sql import SqlTrackerStore
 from dialogue.tracker import Tracker
@@ -274,7 +275,7 @@ def test_a_reply_of_a_reminder_is_stored_with_its_turn():
     bot, _ = reminding(schedule(60))
     Talk(bot).say("boom")
     (turn,) = bot.due(START + 61)
-    assert bot._store.look("ada", turn.message) == (turn.replies, [])
+    assert bot._store.look([Look(turn.message)]) == [(turn.replies, [])]
 
 
 @pytest.mark.parametrize(("value", "reads"), [("Oslo", 1), ([{"a": [1, None]}], 1), (("Oslo",), 2), ({1: "Oslo"}, 2)])

@@ -3,13 +3,14 @@
 import json
 import math
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dialogue.events import ActionExecuted, SlotSet, UserUttered
 from dialogue.message import Button, Message, Reply
-from dialogue.store.base import Answered, ConflictError, StoreError, TrackerStore
+from dialogue.store.base import Addition, Answered, ConflictError, Look, StoreError, TrackerStore
 from dialogue.store.sql import SqlTrackerStore
 from dialogue.tracker import Tracker
 from tests.dialogue.stores import scratch_schema, traced
@@ -33,6 +34,11 @@ def store(url):
     opened = SqlTrackerStore(url, turn_timeout=10)
     yield opened
     opened.close()
+
+
+def look(store, conversation, message, *, after=0):
+    (found,) = store.look([Look(replace(message, sender=conversation), after)])
+    return found
 
 
 def test_it_is_a_store(store):
@@ -77,7 +83,7 @@ def test_a_turn_that_began_elsewhere_is_refused_whole(store):
     with pytest.raises(ConflictError):
         store.append("new", 1, [SlotSet("x", 3)])
     assert len(store.events("ann")) == 2
-    assert store.look("ann", answered.message)[0] is None
+    assert look(store, "ann", answered.message)[0] is None
     assert store.conversations() == ["ann"]
 
 
@@ -87,12 +93,12 @@ def test_a_redelivered_message_is_answered_from_the_store(store):
         Reply(ODD, buttons=(Button("yes", "/yes"),)),
         Reply(image="https://x/y.png", attachment={"a": 1}, custom={"b": [2]}, metadata={"k": "v"}),
     )
-    assert store.look("ann", message)[0] is None
+    assert look(store, "ann", message)[0] is None
     store.append("ann", 0, [UserUttered("hi")], answered=Answered(message, replies))
-    assert store.look("ann", message) == (replies, [])
-    assert store.look("ann", Message("other text", sender="ann", channel="rest", id="m1")) == (replies, [])
-    assert store.look("bob", message)[0] is None, "an answer is for its own conversation"
-    assert store.look("ann", Message("hi", channel="telegram", id="m1"))[0] is None
+    assert look(store, "ann", message) == (replies, [])
+    assert look(store, "ann", Message("other text", sender="ann", channel="rest", id="m1")) == (replies, [])
+    assert look(store, "bob", message)[0] is None, "an answer is for its own conversation"
+    assert look(store, "ann", Message("hi", channel="telegram", id="m1"))[0] is None
     with pytest.raises(ConflictError, match="message 'm1' from 'rest' was answered already"):
         store.append("ann", None, [UserUttered("hi")], answered=Answered(message, ()))
     assert len(store.events("ann")) == 1
@@ -100,16 +106,106 @@ def test_a_redelivered_message_is_answered_from_the_store(store):
 
 def test_a_turn_begins_with_one_look(store):
     message, other = Message("hi", channel="rest", id="m1"), Message("hi", channel="rest", id="m2")
-    assert store.look("ann", message) == (None, [])
+    assert look(store, "ann", message) == (None, [])
     turn = [UserUttered("hi"), SlotSet("x", 1), SlotSet("x", 2)]
     store.append("ann", 0, turn, answered=Answered(message, ()))
-    assert store.look("ann", message) == ((), []), "an answer without a reply is an answer"
-    assert store.look("ann", other) == (None, turn)
-    assert store.look("ann", other, after=2) == (None, turn[2:])
-    assert store.look("ann", other, after=3) == (None, [])
-    assert store.look("bob", other) == (None, [])
+    assert look(store, "ann", message) == ((), []), "an answer without a reply is an answer"
+    assert look(store, "ann", other) == (None, turn)
+    assert look(store, "ann", other, after=2) == (None, turn[2:])
+    assert look(store, "ann", other, after=3) == (None, [])
+    assert look(store, "bob", other) == (None, [])
     with pytest.raises(StoreError, match=r"^message id: expected 1 to 512 characters"):
-        store.look("ann", Message("hi", id="a\0b"))
+        look(store, "ann", Message("hi", id="a\0b"))
+
+
+def test_turns_of_several_conversations_begin_with_one_look(store):
+    heard = [Message("hi", sender=name, channel="rest", id="m1") for name in ("ann", "bob", "cem", "dee")]
+    turn = [UserUttered("hi"), SlotSet("x", ODD)]
+    store.append("ann", 0, turn, answered=Answered(heard[0], (Reply("a"),)))
+    store.append("bob", 0, turn)
+    store.append("dee", None, [])
+    looks = [Look(message, after) for message, after in zip(heard, (0, 1, 0, 0), strict=True)]
+    assert store.look(looks) == [((Reply("a"),), []), (None, turn[1:]), (None, []), (None, [])]
+    assert store.look(looks[::-1]) == store.look(looks)[::-1]
+    assert store.look([]) == []
+    with pytest.raises(StoreError, match=r"^message id: expected"):
+        store.look([*looks, Look(Message("hi", id="a\0b"))])
+
+
+def test_turns_of_several_conversations_are_stored_at_once(store):
+    store.append("ann", 0, [SlotSet("x", 0)])
+    heard, said = Message("hi", sender="bob", channel="rest", id="m1"), UserUttered("hi", {"text": ODD})
+    additions = [
+        Addition("ann", 1, [SlotSet("x", 1), SlotSet("x", 2)]),
+        Addition("bob", 0, [said], Answered(heard, (Reply("b"),), {"decide": 1.5})),
+        Addition("cem", None, []),
+    ]
+    assert set(store.append_many(additions)) == {"ann", "bob", "cem"}
+    assert [event.value for event in store.events("ann")] == [0, 1, 2]
+    assert store.events("bob") == [said]
+    assert look(store, "bob", heard) == ((Reply("b"),), [])
+    assert set(store.conversations()) == {"ann", "bob", "cem"}
+    assert store.append("bob", 1, [SlotSet("x", 3)]) == 2
+
+
+@pytest.mark.parametrize("wrong", ["elsewhere", "answered"])
+def test_what_cannot_be_added_among_several_is_told_and_costs_none_of_the_others(store, wrong):
+    heard = Answered(Message("hi", channel="rest", id="m1"), ())
+    store.append("bob", 0, [SlotSet("x", 0)], answered=heard)
+    bad = Addition("bob", 0 if wrong == "elsewhere" else 1, [SlotSet("x", 1)], heard if wrong == "answered" else None)
+    several = [Addition("ann", 0, [SlotSet("x", 1)]), bad, Addition("cem", 0, [SlotSet("x", 1)])]
+    stored = set(store.append_many(several))
+    assert "bob" not in stored
+    for one in (several[0], several[2]):
+        assert (one.conversation in stored) == (store.events(one.conversation) != [])
+        if one.conversation not in stored:
+            assert store.append(one.conversation, one.expected_sequence, one.events) == 1
+    with pytest.raises(ConflictError):
+        store.append(bad.conversation, bad.expected_sequence, bad.events, answered=bad.answered)
+    assert len(store.events("bob")) == 1
+
+
+def test_what_no_database_can_keep_is_refused_before_anything_is_added(store):
+    with pytest.raises(StoreError, match="event 'slot'"):
+        store.append_many([Addition("ann", 0, [SlotSet("x", 1)]), Addition("bob", 0, [SlotSet("x", object())])])
+    assert store.conversations() == []
+
+
+def test_only_turns_that_nobody_runs_are_begun_together(store):
+    with store.turn("bob"):
+        with store.free_turns(["ann", "bob", "cem"]) as mine:
+            assert set(mine.conversations) == {"ann", "cem"}
+            with store.free_turns(["ann", "bob", "dee"]) as theirs:
+                assert set(theirs.conversations) == {"dee"}
+        with store.free_turns(["ann", "bob"]) as mine:
+            assert set(mine.conversations) == {"ann"}, "whose turn ended is free again"
+        with store.free_turns(["bob"]) as mine:
+            assert set(mine.conversations) == set()
+    store._locks.timeout = 0.1
+    with store.free_turns(["ann"]), pytest.raises(StoreError, match="'ann' is busy"), store.turn("ann"):
+        pytest.fail("a turn began beside another")
+    with pytest.raises(StoreError, match=r"^conversation: expected"), store.free_turns(["ann", ""]):
+        pytest.fail("a turn began")
+    with store.turn("ann"), store.turn("bob"):
+        pass
+
+
+def test_a_right_that_is_kept_lasts_until_it_is_let_go_of_in_whatever_thread(store):
+    store._locks.timeout = 0.1
+    with store.free_turns(["ann", "bob", "cem"]) as mine:
+        releases = [mine.keep("ann"), mine.keep("cem")]
+    with store.turn("bob"):
+        pass
+    for release, name in zip(releases, ("ann", "cem"), strict=True):
+        with pytest.raises(StoreError, match=f"'{name}' is busy"), store.turn(name):
+            pytest.fail("a turn began beside another")
+        thread = threading.Thread(target=release)
+        thread.start()
+        thread.join(10)
+        with store.turn(name):
+            pass
+    with store.free_turns(["ann", "bob", "cem"]) as mine:
+        assert set(mine.conversations) == {"ann", "bob", "cem"}
 
 
 def test_threads_that_write_wait_their_turn_without_asking_sqlite(tmp_path):
@@ -162,7 +258,7 @@ def test_delete_forgets_everything_of_one_conversation(store):
     assert store.delete("ann")
     assert not store.delete("ann")
     assert store.events("ann") == []
-    assert store.look("ann", message)[0] is None
+    assert look(store, "ann", message)[0] is None
     assert store.export("ann") == {"conversation": "ann", "events": [], "messages": []}
     assert len(store.events("bob")) == 1
     assert store.append("ann", 0, [SlotSet("x", 1)]) == 1

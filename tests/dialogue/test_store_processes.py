@@ -129,13 +129,15 @@ def test_killed_at_any_moment_no_acknowledged_turn_is_lost_and_none_is_half(url)
 KILL_ITSELF_BEFORE_THE_COMMIT = """
 import os, signal, sys
 from dialogue.events import SlotSet
+from dialogue.store.appending import Turn
+from dialogue.store.base import Addition
 from dialogue.store.driver import Straight
 from dialogue.store.sql import SqlTrackerStore
 store = SqlTrackerStore(sys.argv[1])
 write = Straight.run_each
 Straight.run_each = lambda *given: (write(*given), os.kill(os.getpid(), signal.SIGKILL))
 with store.turn("ann"):
-    store.append("ann", 0, [SlotSet("x", 2), SlotSet("x", 3)])
+    store.database.store(Turn.of(Addition("ann", 0, [SlotSet("x", 2), SlotSet("x", 3)])).store)
 """
 
 
@@ -153,17 +155,17 @@ def test_killed_between_writing_and_committing(url):
 
 
 @pytest.mark.server("postgres")
-def test_postgres_stores_a_turn_of_a_known_conversation_by_one_statement(monkeypatch):
+def test_postgres_stores_a_turn_by_one_statement(monkeypatch):
     with scratch_schema() as url:
         store = SqlTrackerStore(url)
-        store.append("ann", 0, [SlotSet("x", 1)])
         ran, run = [], Straight.run
         monkeypatch.setattr(Straight, "run", lambda self, *given: (ran.append(given), run(self, *given)))
+        assert store.append("ann", 0, [SlotSet("x", 1)]) == 1
         answered = Answered(Message("hi", id="m1"), (Reply("hello"),), {"store": 1.5})
         assert store.append("ann", 1, [SlotSet("x", 2), SlotSet("x", 3)], answered=answered) == 3
         assert store.append("ann", None, [SlotSet("x", 4)]) == 4
         assert store.append("ann", 4, [], answered=Answered(Message("ho", id="m2"), ())) == 4
-        assert len(ran) == 3
+        assert len(ran) == 4
         assert [event.value for event in store.events("ann")] == [1, 2, 3, 4]
         found = Records(store.database).turns("ann")
         assert [(turn.message_id, turn.first, turn.last) for turn in found] == [("m1", 2, 3), ("m2", 5, 4)]

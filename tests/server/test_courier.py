@@ -8,13 +8,13 @@ import time
 
 import pytest
 
-from dialogue.bot import REPEATED, TurnResult
 from dialogue.channels.base import Heard, Incoming, RefusedError, Response, SendError
 from dialogue.message import Message, Reply
 from dialogue.server import courier as module
 from dialogue.server.courier import Courier, pause
 from dialogue.store.base import Answered
 from dialogue.store.sql import SqlTrackerStore
+from dialogue.turn import REPEATED, TurnResult
 from policies.testing import belief
 from tests.server.web import DEVELOPER, make_service, web
 

@@ -69,6 +69,8 @@ def test_the_spans_of_a_turn(environment):
                 path = "/api/conversations/ann@example.org/messages"
                 answer = client.post(path, json={"text": SECRET}, headers={**DEVELOPER, **trace})
                 assert answer.status_code == 200
+                failing = {"traceparent": f"00-{'c' * 32}-{'b' * 16}-01"}
+                assert client.post(path, json={"text": "boom"}, headers={**DEVELOPER, **failing}).status_code == 200
                 assert client.get("/api/conversations/x/turns").status_code == 401
         finally:
             stop()
@@ -88,15 +90,17 @@ def test_the_spans_of_a_turn(environment):
     parents = {name: names.get(span.parent_span_id, span.parent_span_id.hex()) for name, span in mine.items()}
     assert parents["POST"] == "b" * 16
     assert parents["wait"] == parents["turn"] == "POST"
-    assert parents["load"] == parents["understand"] == parents["decide"] == parents["store"] == "turn"
-    assert parents["act"] == "decide"
+    assert {parents[stage] for stage in ("load", "understand", "encode", "decide", "act", "store")} == {"turn"}
     for name, span in mine.items():
         assert span.start_time_unix_nano <= span.end_time_unix_nano, name
     told = attributes(mine["POST"])
     assert told["http.route"] == "/api/conversations/{conversation}/messages"
     assert told["http.response.status_code"] == 200
-    decided = attributes(mine["decide"])
+    decided = attributes(mine["turn"])
     assert (decided["starfold.kind"], decided["starfold.intent"]) == ("act", "weather")
+    failed = [attributes(span) for span in spans if span.name == "turn" and span.trace_id.hex() == "c" * 32]
+    assert [one["error.type"] for one in failed] == ["ActionError"]
+    assert "error.type" not in decided
     refused = [attributes(span) for span in spans if span.name == "GET"]
     assert [one["http.response.status_code"] for one in refused] == [401]
     for body in bodies:

@@ -114,7 +114,7 @@ def test_metadata_and_input_channel_stand_in_the_tracker(client):
 def test_a_failure_is_a_failure_not_an_empty_answer():
     def broken(store):
         bot = make_bot(store=store)
-        bot.handle = lambda message: 1 / 0
+        bot._engine.turn = lambda *given: 1 / 0
         return bot
 
     with web(rasa=ALL, bot=broken) as client:

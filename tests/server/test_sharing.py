@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -15,119 +13,126 @@ import pytest
 from dialogue.sections import Rates, Serving
 from dialogue.server.app import create_app
 from dialogue.server.auth import Authority
-from dialogue.server.batching import Batched
+from dialogue.server.batching import Batches
 from dialogue.server.logs import JsonFormatter, conversation_id, masked
 from dialogue.store.sql import SqlTrackerStore
-from policies.testing import belief
 from tests.server.web import DEVELOPER, TOKEN, VISITOR_SECRET, make_service
 
 
-class Reader:
-    """Reads slowly, and remembers its batches."""
+class Work:
+    """Works slowly, and remembers its batches."""
 
     def __init__(self, seconds=0.05):
         self.batches: list[list[str]] = []
-        self.timings = {"encode": 8.0}
         self._seconds = seconds
 
-    def parse_many(self, texts):
+    def __call__(self, texts):
         self.batches.append(list(texts))
         time.sleep(self._seconds)
         if "boom" in texts:
             raise ZeroDivisionError("boom")
-        return [belief((text, 0.9)) for text in texts]
+        return [text.upper() for text in texts]
 
 
-def test_one_text_alone_waits_for_nobody():
-    reader = Reader(0)
-    assert Batched(reader).parse("greet").top.name == "greet"
-    assert reader.batches == [["greet"]]
+def working(work, talk, **options):
+    """What `talk` returns, which is given the batches."""
+
+    async def run():
+        batches = Batches(work, "test", **options)
+        try:
+            return await talk(batches)
+        finally:
+            batches.close()
+
+    return asyncio.run(run())
 
 
-def test_texts_that_come_while_others_are_read_are_read_together():
-    reader = Reader()
-    batched = Batched(reader, most=8)
-    texts = [f"text {number}" for number in range(20)]
-    with ThreadPoolExecutor(20) as pool:
-        found = list(pool.map(batched.parse, texts))
-    assert [one.top.name for one in found] == texts
-    assert sorted(text for batch in reader.batches for text in batch) == sorted(texts)
-    assert len(reader.batches) <= 6
-    assert max(map(len, reader.batches)) == 8
-
-
-def test_the_next_batch_waits_a_moment_until_it_is_as_large_as_the_last(monkeypatch):
-    monkeypatch.setattr("dialogue.server.batching.MOMENT", 5.0)
-    reader = Reader(0)
-    batched = Batched(reader)
-    batched._size = 3
-    with ThreadPoolExecutor(3) as pool:
-        for text in "abc":
-            pool.submit(batched.parse, text)
-            time.sleep(0.02)
-    assert [sorted(batch) for batch in reader.batches] == [["a", "b", "c"]]
-    monkeypatch.setattr("dialogue.server.batching.MOMENT", 0.01)
-    assert batched.parse("alone").top.name == "alone"
+def test_one_alone_waits_for_nobody(monkeypatch):
     monkeypatch.setattr("dialogue.server.batching.MOMENT", 60.0)
-    assert batched.parse("again").top.name == "again", "who was alone last time waits for nobody"
+    work = Work(0)
+
+    async def talk(batches):
+        return [await batches.run(text) for text in "abc"]
+
+    assert working(work, talk) == ["A", "B", "C"]
+    assert work.batches == [["a"], ["b"], ["c"]]
 
 
-def test_each_turn_is_told_its_share_of_the_time():
-    reader = Reader()
-    batched = Batched(reader)
+def test_what_comes_while_others_are_worked_on_is_worked_on_together():
+    work = Work()
+    texts = [f"text {number}" for number in range(20)]
 
-    def read(text):
-        batched.parse(text)
-        return batched.timings["encode"]
+    async def talk(batches):
+        return await asyncio.gather(*map(batches.run, texts))
 
-    with ThreadPoolExecutor(10) as pool:
-        shares = list(pool.map(read, "abcdefghij"))
-    assert sum(shares) == pytest.approx(8.0 * len(reader.batches))
+    assert working(work, talk, most=8) == [text.upper() for text in texts]
+    assert [len(batch) for batch in work.batches] == [1, 8, 8, 3]
+    assert [text for batch in work.batches for text in batch] == texts, "in the order they came"
+
+
+def test_those_just_served_are_waited_for_a_moment(monkeypatch):
+    monkeypatch.setattr("dialogue.server.batching.MOMENT", 0.3)
+    work = Work(0.02)
+
+    async def talk(batches):
+        async def come_again(text):
+            await batches.run(text)
+            await asyncio.sleep(0.01)
+            await batches.run(text)
+
+        await asyncio.gather(*map(come_again, "abc"))
+
+    working(work, talk)
+    assert [sorted(batch) for batch in work.batches] == [["a"], ["a", "b", "c"], ["b", "c"]]
+
+
+def test_whoever_is_waited_for_in_vain_holds_up_nobody_for_long(monkeypatch):
+    monkeypatch.setattr("dialogue.server.batching.MOMENT", 0.05)
+    work = Work(0.01)
+
+    async def talk(batches):
+        await asyncio.gather(*map(batches.run, "abc"))
+        begun = time.monotonic()
+        await batches.run("d")
+        first = time.monotonic() - begun
+        monkeypatch.setattr("dialogue.server.batching.MOMENT", 60.0)
+        await batches.run("e")
+        return first
+
+    assert 0.05 <= working(work, talk) < 5
+    assert work.batches == [["a"], ["b", "c"], ["d"], ["e"]], "who was alone last time waits for nobody"
 
 
 def test_an_error_reaches_everybody_of_the_batch_and_nobody_else():
-    reader = Reader()
-    batched = Batched(reader)
-    outcomes = {}
+    async def talk(batches):
+        found = await asyncio.gather(*map(batches.run, ("first", "boom", "beside")), return_exceptions=True)
+        return [*found, await batches.run("later")]
 
-    def read(text):
-        try:
-            outcomes[text] = batched.parse(text).top.name
-        except RuntimeError as error:
-            outcomes[text] = str(error)
-
-    threads = [threading.Thread(target=read, args=(text,)) for text in ("first", "boom", "beside")]
-    for thread in threads:
-        thread.start()
-        time.sleep(0.01)
-    for thread in threads:
-        thread.join()
-    assert outcomes == {"first": "first", **dict.fromkeys(("boom", "beside"), "the message could not be read: boom")}
-    assert batched.parse("later").top.name == "later"
+    first, boom, beside, later = working(Work(), talk)
+    assert (first, later) == ("FIRST", "LATER")
+    assert isinstance(boom, ZeroDivisionError)
+    assert isinstance(beside, ZeroDivisionError)
 
 
-def test_nobody_is_forgotten_however_many_come_and_whatever_fails():
-    batched = Batched(Reader(0), most=3)
+def test_nobody_is_forgotten_however_many_come_and_whatever_fails_or_is_cancelled():
     outcomes: dict[str, list[str]] = {}
 
-    def talk(name):
-        texts = ["boom" if number % 7 == 3 else f"{name} {number}" for number in range(60)]
-        for text in texts:
-            try:
-                told = batched.parse(text).top.name
-            except RuntimeError:
-                told = "failed"
-            outcomes.setdefault(name, []).append(told)
-            assert told in (text, "failed")
+    async def talk(batches):
+        async def one(name):
+            texts = ["boom" if number % 7 == 3 else f"{name} {number}" for number in range(60)]
+            for number, text in enumerate(texts):
+                try:
+                    told = await asyncio.wait_for(batches.run(text), 1e-4 if number % 11 == 5 else 30)
+                except (ZeroDivisionError, asyncio.TimeoutError):
+                    told = "failed"
+                outcomes.setdefault(name, []).append(told)
+                assert told in (text.upper(), "failed")
 
-    threads = [threading.Thread(target=talk, args=(f"user {i}",), daemon=True) for i in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+        await asyncio.wait_for(asyncio.gather(*(one(f"user {i}") for i in range(16))), 60)
+        return await batches.run("later")
+
+    assert working(Work(0), talk, most=3) == "LATER"
     assert [len(outcomes[f"user {i}"]) for i in range(16)] == [60] * 16
-    assert not batched._waiting
-    assert batched.parse("later").top.name == "later"
 
 
 def test_a_batch_means_what_its_texts_mean_alone(tmp_path):
