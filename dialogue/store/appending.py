@@ -41,9 +41,9 @@ _AT_ONCE = Prepared(
             channel text, message_id text, replies text, milliseconds text
         )
     ), claimed AS MATERIALIZED (
-        SELECT conversations.id, conversations.sequence, turns.*
-        FROM turns JOIN conversations ON conversations.name = turns.conversation
-        ORDER BY conversations.id FOR UPDATE OF conversations
+        SELECT mine.id, mine.sequence, turns.* FROM turns CROSS JOIN LATERAL (
+            SELECT id, sequence FROM conversations WHERE name = turns.conversation FOR UPDATE
+        ) AS mine
     ), begun AS (
         INSERT INTO conversations (name, sequence, updated)
         SELECT conversation, count, coalesce(updated, 0) FROM turns
@@ -153,7 +153,7 @@ def store_at_once(straight: Straight, turns: Sequence[Turn]) -> dict[str, int]:
             "events": turn.events,
             **(turn.answer or {}),
         }
-        for turn in turns
+        for turn in sorted(turns, key=lambda turn: turn.conversation)  # two that lock several do not wait in a circle
     ]
     try:
         return dict(straight.rows(_AT_ONCE, {"turns": to_json(values, "turns")}))

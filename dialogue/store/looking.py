@@ -34,18 +34,24 @@ _LOOK = Prepared(
     .where(schema.conversations.c.name == sa.bindparam("conversation"))
     .order_by(schema.events.c.sequence)
 )
+# `OFFSET 0` has each part looked up by its key. Left to itself PostgreSQL expects a hundred conversations, and reads
+# whole tables, or all events of a conversation for the last.
 _LOOK_AT_ONCE = Prepared(
     sa.text("""
-    SELECT asked.place, messages.replies, events.sequence, events.data
+    SELECT asked.place, answer.replies, event.sequence, event.data
     FROM ROWS FROM (
         json_to_recordset(:asked) AS (conversation text, channel text, message_id text, after int)
     ) WITH ORDINALITY AS asked (conversation, channel, message_id, after, place)
-    JOIN conversations ON conversations.name = asked.conversation
-    LEFT JOIN messages ON messages.conversation_id = conversations.id
-        AND messages.channel = asked.channel AND messages.message_id = asked.message_id
-    LEFT JOIN events ON events.conversation_id = conversations.id
-        AND events.sequence > asked.after AND messages.replies IS NULL
-    ORDER BY asked.place, events.sequence
+    CROSS JOIN LATERAL (SELECT id FROM conversations WHERE name = asked.conversation OFFSET 0) AS mine
+    LEFT JOIN LATERAL (
+        SELECT replies FROM messages
+        WHERE conversation_id = mine.id AND channel = asked.channel AND message_id = asked.message_id OFFSET 0
+    ) AS answer ON true
+    LEFT JOIN LATERAL (
+        SELECT sequence, data FROM events
+        WHERE conversation_id = mine.id AND sequence > asked.after AND answer.replies IS NULL OFFSET 0
+    ) AS event ON true
+    ORDER BY asked.place, event.sequence
     """).bindparams(sa.bindparam("asked", type_=postgresql.JSON))
 )
 

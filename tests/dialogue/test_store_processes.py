@@ -1,6 +1,8 @@
 """Processes that share a conversation, and processes that are killed."""
 
+import json
 import random
+import re
 import signal
 import time
 
@@ -9,7 +11,8 @@ import sqlalchemy as sa
 
 from dialogue.events import SlotSet
 from dialogue.message import Message, Reply
-from dialogue.store.base import Answered, ConflictError
+from dialogue.store import looking
+from dialogue.store.base import Answered, ConflictError, Look
 from dialogue.store.driver import Straight
 from dialogue.store.records import Records
 from dialogue.store.sql import SqlTrackerStore
@@ -193,3 +196,19 @@ def test_a_lost_connection_loses_the_lock_but_no_order():
             assert len(store.events("ann")) == 1
         store.close()
         admin.dispose()
+
+
+@pytest.mark.server("postgres")
+def test_postgres_finds_what_turns_begin_with_by_its_keys():
+    with scratch_schema() as url:
+        store = SqlTrackerStore(url)
+        for name in ("ann", "bob"):
+            store.append(name, 0, [SlotSet("x", number) for number in range(500)])
+        wanted = json.dumps([looking.asked(Look(Message("hi", sender=name), 499)) for name in ("ann", "bob")])
+        sql, _ = looking._LOOK_AT_ONCE.told(store.database.engine.dialect)
+        with store.database.read() as connection:
+            told = connection.exec_driver_sql(f"EXPLAIN {sql}", {"asked": wanted})
+            plan = "\n".join(row for (row,) in told)
+        store.close()
+    for key in (r"conversation_id = .*sequence > ", r"conversation_id = .*channel.* = .*message_id.* = "):
+        assert re.search(f"Index Cond: .*{key}", plan), plan
