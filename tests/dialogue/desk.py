@@ -23,7 +23,8 @@ from dialogue.domain import (
     Slot,
     SlotMapping,
 )
-from dialogue.message import Message
+from dialogue.events import SlotSet
+from dialogue.message import Message, Reply
 from dialogue.store.base import Answered, ConflictError
 from policies.catalog import build
 from policies.chain import Chain
@@ -222,6 +223,24 @@ class Custom:
         if request.name == "action_boom":
             raise ZeroDivisionError("no weather today")
         return ActionResult()
+
+
+class SlowDesk:
+    """The desk's own action `action_weather`, which takes until it is let go on."""
+
+    def __init__(self, *, at_once=True):
+        self.runs = 0
+        self.go_on = threading.Event()
+        if at_once:
+            self.go_on.set()
+
+    def knows(self, name: str) -> bool:
+        return name == "action_weather"
+
+    def run(self, request: ActionRequest) -> ActionResult:
+        self.runs += 1
+        assert self.go_on.wait(20)
+        return ActionResult((SlotSet("city", "Oslo"),), (Reply("Sun."),))
 
 
 def chain(*more) -> Chain:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
@@ -11,13 +10,11 @@ from contextvars import ContextVar, copy_context
 import pytest
 
 import dialogue.together
-from dialogue.actions.base import ActionRequest, ActionResult
-from dialogue.events import SlotSet
-from dialogue.message import Message, Reply
+from dialogue.message import Message
 from dialogue.store.base import ConflictError, StoreError
 from dialogue.store.sql import SqlTrackerStore
 from dialogue.turn import REPEATED, TurnResult
-from tests.dialogue.desk import FakeUnderstanding, MemoryStore, make_bot
+from tests.dialogue.desk import FakeUnderstanding, MemoryStore, SlowDesk, make_bot
 from tests.dialogue.stores import scratch_schema
 
 TEXTS = ("greet", "book", "faq", "greet Oslo", "weather", "gibberish", "/greet", "deny", "")
@@ -56,24 +53,6 @@ def told(turn):
     return [reply.text for reply in turn.replies], turn.decision, [event.wire for event in turn.events]
 
 
-class Desk:
-    """The desk's own action `action_weather`, which takes until it is let go on."""
-
-    def __init__(self, *, at_once=True):
-        self.runs = 0
-        self.go_on = threading.Event()
-        if at_once:
-            self.go_on.set()
-
-    def knows(self, name: str) -> bool:
-        return name == "action_weather"
-
-    def run(self, request: ActionRequest) -> ActionResult:
-        self.runs += 1
-        assert self.go_on.wait(20)
-        return ActionResult((SlotSet("city", "Oslo"),), (Reply("Sun."),))
-
-
 def test_each_turn_is_what_it_would_be_alone(store, elsewhere, monkeypatch):
     monkeypatch.setattr(dialogue.together, "MOMENT", FAST)
     bot, alone = make_bot(store=store), make_bot()
@@ -99,7 +78,7 @@ def test_texts_are_read_at_once_and_shortcuts_not_at_all(elsewhere):
 
 
 def test_an_action_that_takes_its_time_is_not_waited_for(store, elsewhere):
-    desk = Desk(at_once=False)
+    desk = SlowDesk(at_once=False)
     bot = make_bot(store=store, custom=desk)
     greeted, late, booked = run(bot, heard("greet", "weather", "book"), elsewhere)
     assert isinstance(greeted, TurnResult)
@@ -124,7 +103,7 @@ def test_an_action_that_takes_its_time_is_not_waited_for(store, elsewhere):
 
 
 def test_one_known_to_take_long_is_not_waited_for_even_a_moment(elsewhere, monkeypatch):
-    desk = Desk(at_once=False)
+    desk = SlowDesk(at_once=False)
     bot = make_bot(custom=desk)
     first = run(bot, heard("weather"), elsewhere)[0]
     time.sleep(2 * dialogue.together.MOMENT)
@@ -143,7 +122,7 @@ def test_one_known_to_take_long_is_not_waited_for_even_a_moment(elsewhere, monke
 
 def test_no_more_than_some_go_on_by_themselves_and_the_others_are_run_alone(elsewhere, monkeypatch):
     monkeypatch.setattr(dialogue.together, "MOST_LATE", 2)
-    desk = Desk(at_once=False)
+    desk = SlowDesk(at_once=False)
     bot = make_bot(custom=desk)
     outcomes = run(bot, heard(*["weather"] * 4), elsewhere)
     assert len(bot.understanding.read) == 4
@@ -198,7 +177,7 @@ class Conflicting(MemoryStore):
 
 
 def test_whoever_waits_for_a_turn_that_cannot_be_stored_is_told(elsewhere):
-    desk = Desk(at_once=False)
+    desk = SlowDesk(at_once=False)
     bot = make_bot(store=Conflicting(), custom=desk)
     (late,) = run(bot, heard("weather"), elsewhere)
     desk.go_on.set()
@@ -236,7 +215,7 @@ def test_a_failure_after_all_was_stored_answers_everybody_once(store, monkeypatc
 @pytest.mark.parametrize("after", [False, True])
 def test_a_message_that_nobody_can_decide_on_costs_the_others_nothing(after, monkeypatch, elsewhere):
     monkeypatch.setattr(dialogue.together, "MOMENT", FAST)
-    bot = make_bot(custom=Desk())
+    bot = make_bot(custom=SlowDesk())
     turn = bot._engine.turn
 
     def fails(tracker, message, *more):

@@ -10,12 +10,14 @@ import time
 import httpx
 import pytest
 
+from dialogue.message import Message
 from dialogue.sections import Rates, Serving
 from dialogue.server.app import create_app
 from dialogue.server.auth import Authority
 from dialogue.server.batching import Batches
 from dialogue.server.logs import JsonFormatter, conversation_id, masked
 from dialogue.store.sql import SqlTrackerStore
+from tests.dialogue.desk import SlowDesk, make_bot
 from tests.server.web import DEVELOPER, TOKEN, VISITOR_SECRET, make_service
 
 
@@ -147,6 +149,34 @@ def test_a_batch_means_what_its_texts_mean_alone(tmp_path):
         assert [c.name for c in one.intents] == [c.name for c in alone.intents]
         assert [c.mean for c in one.intents] == pytest.approx([c.mean for c in alone.intents], abs=1e-5)
         assert one.unknown == pytest.approx(alone.unknown, abs=1e-5)
+
+
+async def beside_a_slow_action(desk):
+    """Who is answered, in order, while an action takes its time and after it; and what drains."""
+    store = SqlTrackerStore("sqlite://")
+    service = make_service(store, make_bot(store=store, custom=desk))
+    answered = []
+
+    async def say(sender, text):
+        turn = await service.handle(Message(text, sender=sender))
+        answered.append((sender, turn.replies[0].text))
+
+    said = [asyncio.ensure_future(say(*one)) for one in (("ann", "weather"), ("ann", "greet"), ("bob", "greet"))]
+    await said[2]
+    await say("cem", "greet")
+    draining = asyncio.ensure_future(service.drain())
+    await asyncio.sleep(0.05)
+    waiting = service.waiting, draining.done()
+    desk.go_on.set()
+    await asyncio.gather(*said, draining)
+    await service.close()
+    return answered, waiting
+
+
+def test_who_waits_for_a_slow_action_is_its_own_conversation_and_what_drains():
+    answered, waiting = asyncio.run(beside_a_slow_action(SlowDesk(at_once=False)))
+    assert answered == [("bob", "Hello!"), ("cem", "Hello!"), ("ann", "Sun."), ("ann", "Hello!")]
+    assert waiting == (2, False)
 
 
 async def under_load(swaps):
