@@ -133,7 +133,6 @@ class _Session:
             try:
                 self._straight.rows(_UNLOCK, {"names": list(names)})
             except self._database.engine.dialect.loaded_dbapi.Error as error:
-                # What was appended is numbered, so it is in order.
                 _lost(", ".join(names), error)
                 self._give_up(error)
                 return

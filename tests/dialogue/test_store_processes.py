@@ -212,3 +212,22 @@ def test_postgres_finds_what_turns_begin_with_by_its_keys():
         store.close()
     for key in (r"conversation_id = .*sequence > ", r"conversation_id = .*channel.* = .*message_id.* = "):
         assert re.search(f"Index Cond: .*{key}", plan), plan
+
+
+@pytest.mark.server("postgres")
+def test_a_right_that_goes_with_its_connection_is_told_of_and_free_again(caplog):
+    with scratch_schema() as url:
+        store = SqlTrackerStore(url, turn_timeout=5)
+        with store.free_turns(["ann", "bob"]) as mine:
+            release = mine.keep("ann")
+            with store.database.write() as connection:
+                connection.exec_driver_sql(
+                    "SELECT pg_terminate_backend(pid) FROM pg_locks "
+                    "WHERE locktype = 'advisory' AND pid IN (SELECT pid FROM pg_stat_activity "
+                    "WHERE application_name = current_schema())"
+                )
+        release()
+        assert caplog.text.count("was lost before its turn ended") == 1
+        with store.turn("ann"), store.turn("bob"):
+            pass
+        store.close()
