@@ -202,7 +202,7 @@ class Model:
         """[B, K] nats that the entities of B texts add to each class; None without a tagger."""
         if self.tagger is None or not readings:
             return None
-        return np.stack([self.tagger.lean(reading) for reading in readings]) @ self._tagged.T
+        return self.tagger.lean(readings) @ self._tagged.T
 
     def find_entities(self, utterance: Utterance, reading: Reading | None, known: FloatArray) -> tuple[Entity, ...]:
         """The entities of a text: those that were learned, under a belief [K], and what patterns and tables find."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,7 +14,7 @@ from typing_extensions import Self
 
 from encoders.base import NotFittedError
 from encoders.features import Features, FloatArray, Utterance, word_mask
-from encoders.gru_forward import ARRAYS, Vocabulary, states
+from encoders.gru_forward import ARRAYS, Vocabulary, Ways, states
 from encoders.pooling import normalise, word_forms
 from encoders.storage import map_arrays, read_json, write_arrays, write_json
 
@@ -21,12 +22,17 @@ SETTINGS_FILE, ARRAYS_FILE = "gru.json", "gru.safetensors"
 BATCH = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Trained:
     """What `fit` learned."""
 
     vocabulary: Vocabulary
     arrays: Mapping[str, FloatArray]
+
+    @cached_property
+    def ways(self) -> Ways:
+        """Those of its arrays that are its GRU."""
+        return Ways.of(self.arrays)
 
 
 class GRUEncoder:
@@ -120,7 +126,7 @@ class GRUEncoder:
         order = sorted((row for row, text in enumerate(texts) if text), key=lambda row: len(texts[row]))
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
-            found, known = states(trained.vocabulary, trained.arrays, [texts[row] for row in rows])
+            found, known = states(trained.vocabulary, trained.arrays, trained.ways, [texts[row] for row in rows])
             words[rows, : found.shape[1]] = found
             mean = found.sum(axis=1) / known.sum(axis=1, keepdims=True)
             top = np.where(known[..., None], found, -np.inf).max(axis=1)

@@ -48,8 +48,37 @@ class Vocabulary:
         return ids
 
 
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """What a GRU of width h multiplies with in both directions.
+
+    Attributes:
+        inputs, input_bias: [2, 1, I, 3h], [2, 1, 1, 3h].
+        states, state_bias: [2, h, 3h], [2, 1, 3h].
+    """
+
+    inputs: FloatArray
+    input_bias: FloatArray
+    states: FloatArray
+    state_bias: FloatArray
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, FloatArray]) -> Ways:
+        """Of a network's arrays."""
+
+        def both(kind: str) -> FloatArray:
+            return np.stack([arrays[f"gru.{kind}_l0{way}"].T for way in ("", "_reverse")])
+
+        return cls(
+            both("weight_ih")[:, None],
+            both("bias_ih")[:, None, None],
+            both("weight_hh"),
+            both("bias_hh")[:, None],
+        )
+
+
 def states(
-    vocabulary: Vocabulary, arrays: Mapping[str, FloatArray], texts: Sequence[Sequence[str]]
+    vocabulary: Vocabulary, arrays: Mapping[str, FloatArray], ways: Ways, texts: Sequence[Sequence[str]]
 ) -> tuple[FloatArray, BoolArray]:
     """Word states [B, T, 2h] and their mask [B, T] of texts given as word forms; none may be empty."""
     lengths = np.array([len(forms) for forms in texts])
@@ -62,15 +91,15 @@ def states(
     vectors = np.concatenate([known, spelled], axis=1)
     inputs = np.zeros((*mask.shape, vectors.shape[1]), np.float32)
     inputs[mask] = vectors[[place[form] for form in forms]]  # [B, T, E + F]
-    return both_ways(arrays, inputs, mask) * mask[..., None], mask
+    return both_ways(ways, inputs, mask) * mask[..., None], mask
 
 
-def both_ways(arrays: Mapping[str, FloatArray], inputs: FloatArray, mask: BoolArray) -> FloatArray:
+def both_ways(ways: Ways, inputs: FloatArray, mask: BoolArray) -> FloatArray:
     """States [B, T, 2h] of padded texts [B, T, I] with their mask [B, T]; beyond a text's end they mean nothing."""
     places = np.arange(mask.shape[1])
     turned = np.where(mask, mask.sum(axis=1, keepdims=True) - 1 - places, places)  # [B, T]
     row = np.arange(len(mask))[:, None]
-    forward, backward = gru(arrays, inputs, inputs[row, turned])
+    forward, backward = gru(ways, inputs, inputs[row, turned])
     return np.concatenate([forward, backward[row, turned]], axis=2)
 
 
@@ -85,21 +114,15 @@ def spelling(arrays: Mapping[str, FloatArray], ids: NDArray[np.int64]) -> FloatA
     return spelled
 
 
-def gru(arrays: Mapping[str, FloatArray], forward: FloatArray, backward: FloatArray) -> FloatArray:
+def gru(ways: Ways, forward: FloatArray, backward: FloatArray) -> FloatArray:
     """Both directions, each with inputs [B, T, I] in the order it reads them: states [2, B, T, h] in that order."""
-
-    def both(kind: str) -> FloatArray:
-        return np.stack([arrays[f"gru.{kind}_l0{way}"] for way in ("", "_reverse")])
-
-    recurrent, bias = both("weight_hh").transpose(0, 2, 1), both("bias_hh")[:, None]  # [2, h, 3h], [2, 1, 3h]
-    inputs = np.stack([forward, backward])
-    projected = inputs @ both("weight_ih").transpose(0, 2, 1)[:, None] + both("bias_ih")[:, None, None]  # [2, B, T, 3h]
+    projected = np.stack([forward, backward]) @ ways.inputs + ways.input_bias  # [2, B, T, 3h]
     _, batch, steps, _ = projected.shape
-    width = recurrent.shape[1]
+    width = ways.states.shape[1]
     state = np.zeros((2, batch, width), np.float32)
     found = np.empty((2, batch, steps, width), np.float32)
     for step in range(steps):
-        new, old = projected[:, :, step], state @ recurrent + bias  # [2, B, 3h]
+        new, old = projected[:, :, step], state @ ways.states + ways.state_bias  # [2, B, 3h]
         gates = expit(new[..., : 2 * width] + old[..., : 2 * width])
         reset, update = gates[..., :width], gates[..., width:]
         candidate = np.tanh(new[..., 2 * width :] + reset * old[..., 2 * width :])

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 TOLERANCE = 1e-4
 
@@ -21,27 +21,13 @@ class Filled(Enum):
 FILLED = Filled.FILLED
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One hypothesis with its posterior predictive probability and the bounds of its credible interval.
-
-    Raises:
-        ValueError: unless 0 <= lower <= mean <= upper <= 1, all finite.
-    """
+class Candidate(NamedTuple):
+    """One hypothesis with its posterior predictive probability and the bounds of its credible interval."""
 
     name: str
     mean: float
     lower: float
     upper: float
-
-    def __post_init__(self) -> None:
-        lower, mean, upper = self.lower, self.mean, self.upper
-        # What is not a number is in no order; a turn makes hundreds of these.
-        if not (-TOLERANCE <= lower <= mean + TOLERANCE and mean - TOLERANCE <= upper <= 1 + TOLERANCE):
-            raise ValueError(
-                f"candidate {self.name!r}: expected 0 <= lower <= mean <= upper <= 1, "
-                f"got lower {self.lower}, mean {self.mean}, upper {self.upper}"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +64,8 @@ class Belief:
         contributions: share of the evidence for the top intent that came through each encoder; sums to 1 or is empty.
 
     Raises:
-        ValueError: if a number is not finite, probabilities do not sum to 1 or intents are not sorted.
+        ValueError: if a number is not finite, probabilities do not sum to 1, intents are not sorted, or of a candidate
+            not 0 <= lower <= mean <= upper <= 1.
     """
 
     intents: tuple[Candidate, ...]
@@ -98,6 +85,8 @@ class Belief:
                 f"belief out of range: unknown {self.unknown}, entropy {self.entropy}, "
                 f"mutual information {self.mutual_information}"
             )
+        for candidates in (self.intents, *self.responses.values()):
+            _check(candidates)
         total = self.unknown + sum(candidate.mean for candidate in self.intents)
         if abs(total - 1) > 1e-3:
             raise ValueError(f"belief does not sum to 1: intents and unknown give {total:.6f}")
@@ -128,6 +117,15 @@ class Belief:
     def _answers_of(self, intent: Candidate, most: int) -> tuple[Candidate, ...]:
         responses = self.responses.get(intent.name, ())[:most]
         return tuple(_both(intent, response) for response in responses) or (intent,)
+
+
+def _check(candidates: Sequence[Candidate]) -> None:
+    for name, mean, lower, upper in candidates:  # what is not a number is in no order
+        if not (-TOLERANCE <= lower <= mean + TOLERANCE and mean - TOLERANCE <= upper <= 1 + TOLERANCE):
+            raise ValueError(
+                f"candidate {name!r}: expected 0 <= lower <= mean <= upper <= 1, "
+                f"got lower {lower}, mean {mean}, upper {upper}"
+            )
 
 
 def _both(intent: Candidate, response: Candidate) -> Candidate:

@@ -262,6 +262,14 @@ def test_a_plain_import_is_light(module):
     assert {name.partition(".")[0] for name in done.stdout.split()} & HEAVY == set()
 
 
+def test_a_server_loads_nothing_that_only_training_or_another_channel_needs():
+    code = "import sys, dialogue.model, dialogue.server.serve; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert set(done.stdout.split()) & {"socketio", "scipy.optimize", "torch", "sklearn", "gensim", "onnx"} == set()
+
+
 def test_help_is_quick():
     # Processor time of the child, best of three: other work on the machine counts for nothing.
     def seconds() -> float:

@@ -21,7 +21,6 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import softmax
 from typing_extensions import Self
 
@@ -169,6 +168,8 @@ class LastLayer(ABC, Generic[A]):
 
 def best_temper(centre: FloatArray, spread: FloatArray, labels: IntArray) -> tuple[float, float]:
     """Temperature and width of the highest log probability of the labels [n], with a weak log-normal prior."""
+    from scipy.optimize import minimize
+
     middle = np.log([DEFAULT_TEMPERATURE, DEFAULT_WIDTH])
 
     def loss(theta: FloatArray) -> float:

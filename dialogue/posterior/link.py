@@ -18,7 +18,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 from dialogue.posterior.kernel import FloatArray, IntArray
@@ -81,6 +80,8 @@ def for_new_messages(fitted: Link, scarcity: float) -> Link:
 
 def fit_link(latent: FloatArray, labels: IntArray) -> Link:
     """The link of the highest log probability of the labels [N] of left-out latents [N, K], under a weak prior."""
+    from scipy.optimize import minimize
+
     rows = np.arange(len(labels))
     middle = np.log([DEFAULT_POWER, DEFAULT_KNEE])
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from typing_extensions import Self
 
@@ -70,6 +69,7 @@ class PointPosterior:
 
 def fit_temperature(logits: FloatArray, labels: IntArray) -> float:
     """The divisor of logits [N, K] that makes the labels most probable, with a weak log-normal prior."""
+    from scipy.optimize import minimize_scalar
 
     def loss(log_temperature: float) -> float:
         log_p = log_softmax(logits / np.exp(log_temperature), axis=1)

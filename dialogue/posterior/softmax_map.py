@@ -6,7 +6,6 @@ from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 
 from dialogue.posterior.kernel import FloatArray, IntArray
 
@@ -54,6 +53,8 @@ class Regression:
             centre: [M, K], zero by default.
             importance: [N], one by default.
         """
+        from scipy.optimize import minimize
+
         scale = self.scale(precision)  # [M]
         x: FloatArray = self.rotated * scale  # [N, M]
         penalty = np.float32(precision) * scale[:, None] ** 2  # [M, 1]

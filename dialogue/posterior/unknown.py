@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit, logit, ndtri
 
 from dialogue.posterior.conjugate import spread_one
@@ -109,6 +108,8 @@ def fit_unknown(fit: Fit) -> Unknown:
 
     Neither evidence may ever speak for the unknown: more alike is never less known.
     """
+    from scipy.optimize import minimize
+
     labels: IntArray = fit.process.labels
     known = np.bincount(labels)[labels] > 1  # an example alone in its intent is left out as unknown already
     if len(np.unique(labels[known])) < FEWEST_INTENTS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from fastapi import FastAPI
 
@@ -16,7 +16,9 @@ from dialogue.server.courier import Courier
 from dialogue.server.parts import Parts
 from dialogue.server.rasa_api import greetings, rasa_api
 from dialogue.server.rest import healthy, rest
-from dialogue.server.socketio import SocketChannel
+
+if TYPE_CHECKING:
+    from dialogue.server.socketio import SocketChannel
 
 Output: TypeAlias = Callable[[str, str, Sequence[Reply]], Awaitable[bool]]
 """Brings replies to a conversation's user on a channel of that name; False when it is not this one's."""
@@ -87,6 +89,8 @@ def mount(
     if options.rest:
         app.include_router(rest())
     if options.socketio is not None:
+        from dialogue.server.socketio import SocketChannel
+
         socket = SocketChannel(parts, options.socketio)
         app.mount(socket.path, socket.app)
         channels = (*channels, socket.name)

@@ -43,12 +43,14 @@ class Taught:
             len(names), len(self.intents)
         )
 
-    def lean(self, chain: Chain, emission: Potentials) -> FloatArray:
-        """[I] nats that the entities of one text add to each intent, 0 or below."""
-        if not len(emission) or not self.costs.any():
-            return np.zeros(len(self.intents), np.float32)
-        free, *each = totals(chain, emission, np.vstack([np.zeros(self.costs.shape[1]), self.costs]))
-        found: FloatArray = (WEIGHT * (np.array(each) - free)).astype(np.float32)
+    def lean(self, chain: Chain, emissions: Sequence[Potentials]) -> FloatArray:
+        """[B, I] nats that the entities of each of B texts add to each intent, 0 or below."""
+        found = np.zeros((len(emissions), len(self.intents)), np.float32)
+        filled = [number for number, emission in enumerate(emissions) if len(emission)]
+        if filled and self.costs.any():
+            costs = np.vstack([np.zeros(self.costs.shape[1]), self.costs])
+            sums = totals(chain, [emissions[number] for number in filled], costs)
+            found[filled] = WEIGHT * (sums[:, 1:] - sums[:, :1])
         return found
 
 

@@ -8,7 +8,9 @@ in torch (`dialogue.tagging.network`); serving decodes one text in numpy.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,13 +23,18 @@ Potentials: TypeAlias = NDArray[np.floating[Any]]
 FORBIDDEN = -1e4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chain:
     """Potentials between tags: `start` [T], `transition` [T, T] from one tag to the next, `end` [T]."""
 
     start: Potentials
     transition: Potentials
     end: Potentials
+
+    @cached_property
+    def follow(self) -> Potentials:
+        """[T, T]: exp of the transitions."""
+        return np.exp(self.transition)
 
     @classmethod
     def constrained(cls, start: FloatArray, transition: FloatArray, end: FloatArray) -> Chain:
@@ -57,33 +64,38 @@ def best(chain: Chain, emission: Potentials) -> IntArray:
 
 def forward(chain: Chain, emission: Potentials) -> Potentials:
     """Log sums [n, T] over all beginnings that end at t with a tag, its own emission included; -inf where none can."""
-    follow = np.exp(chain.transition)  # [T, T]
     alpha = np.empty(emission.shape)
     alpha[0] = chain.start + emission[0]
     for t in range(1, len(emission)):
-        alpha[t] = log_product(alpha[t - 1], follow) + emission[t]
+        alpha[t] = log_product(alpha[t - 1], chain.follow) + emission[t]
     return alpha
 
 
 def backward(chain: Chain, emission: Potentials) -> Potentials:
     """Log sums [n, T] over all endings after t, given the tag at t."""
-    follow = np.exp(chain.transition).T  # [T, T]
     beta = np.empty(emission.shape)
     beta[-1] = chain.end
     for t in range(len(emission) - 2, -1, -1):
-        beta[t] = log_product(emission[t + 1] + beta[t + 1], follow)
+        beta[t] = log_product(emission[t + 1] + beta[t + 1], chain.follow.T)
     return beta
 
 
-def totals(chain: Chain, emission: Potentials, costs: Potentials) -> Potentials:
-    """[I] log sums over all tags of one text: one for each row of `costs` [I, L], which a span of a label adds."""
-    begin = np.zeros((len(costs), emission.shape[1]))
+def totals(chain: Chain, emissions: Sequence[Potentials], costs: Potentials) -> Potentials:
+    """Log sums [B, I] over all tags of B texts, none of them empty.
+
+    Args:
+        chain: of all the texts.
+        emissions: [n, T] of each.
+        costs: [I, L], what a span of each label adds; each row gives a sum of its own.
+    """
+    begin = np.zeros((len(costs), len(chain.start)))
     begin[:, 1::2] = costs  # the tags of first pieces
-    follow = np.exp(chain.transition)  # [T, T]
-    score = chain.start + begin + emission[0]  # [I, T]
-    for one in emission[1:]:
-        score = log_product(score, follow) + begin + one
-    found: Potentials = np.logaddexp.reduce(score + chain.end, axis=1)
+    score = (chain.start + begin) + np.stack([emission[0] for emission in emissions])[:, None]  # [B, I, T]
+    for t in range(1, max(map(len, emissions))):
+        going = [b for b, emission in enumerate(emissions) if len(emission) > t]
+        ones = np.stack([emissions[b][t] for b in going])[:, None]
+        score[going] = log_product(score[going], chain.follow) + begin + ones
+    found: Potentials = np.logaddexp.reduce(score + chain.end, axis=2)
     return found
 
 

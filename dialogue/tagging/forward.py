@@ -10,7 +10,7 @@ import numpy as np
 
 from dialogue.posterior.kernel import FloatArray, IntArray
 from dialogue.tagging.tags import Piece
-from encoders.gru_forward import UNKNOWN, Vocabulary, both_ways, spelling
+from encoders.gru_forward import UNKNOWN, Vocabulary, Ways, both_ways, spelling
 
 POTENTIALS = ("start", "transition", "end")
 SHARED = (*POTENTIALS, "mean", "scale", "temperature")  # by all networks; what is one's own begins with its number
@@ -48,30 +48,37 @@ def pairs_of(forms: Sequence[str]) -> list[str]:
     return [f"{left} {right}" for left, right in pairwise(["", *forms, ""])]
 
 
+@dataclass(frozen=True, slots=True)
+class Network:
+    """One network's arrays, with `mean` and `scale` [D] of the encoders' words, and its GRU."""
+
+    arrays: Mapping[str, FloatArray]
+    ways: Ways
+
+
 def mean_emissions(
     vocabulary: Spellings,
-    arrays: Mapping[str, FloatArray],
+    networks: Sequence[Network],
     texts: Sequence[Sequence[Piece]],
     dense: FloatArray,
     marks: FloatArray,
     tuned: Sequence[FloatArray] = (),
 ) -> FloatArray:
     """The mean of `emissions` [n, T] over all networks; `tuned` [n, H] are of the first ones, which tune layers."""
-    networks = zip_longest(split(arrays), tuned)
-    found: FloatArray = np.mean([emissions(vocabulary, a, texts, dense, marks, t) for a, t in networks], axis=0)
+    each = zip_longest(networks, tuned)
+    found: FloatArray = np.mean([emissions(vocabulary, one, texts, dense, marks, t) for one, t in each], axis=0)
     return found
 
 
-def split(arrays: Mapping[str, FloatArray]) -> list[dict[str, FloatArray]]:
-    """What `emissions` reads of each network, in their order."""
+def split(arrays: Mapping[str, FloatArray]) -> list[Network]:
+    """The networks, in their order."""
     numbers = range(1 + max(int(name.partition(".")[0]) for name in arrays if name not in SHARED))
-    return [
-        {
-            **{name: arrays[name] for name in SHARED},
-            **{name.removeprefix(first): array for name, array in arrays.items() if name.startswith(first)},
-        }
+    shared = {name: arrays[name] for name in SHARED}
+    parts = (
+        {name.removeprefix(first): array for name, array in arrays.items() if name.startswith(first)}
         for first in map(prefix, numbers)
-    ]
+    )
+    return [Network({**shared, **part}, Ways.of(part)) for part in parts]
 
 
 def prefix(number: int) -> str:
@@ -81,7 +88,7 @@ def prefix(number: int) -> str:
 
 def emissions(
     vocabulary: Spellings,
-    arrays: Mapping[str, FloatArray],
+    network: Network,
     texts: Sequence[Sequence[Piece]],
     dense: FloatArray,
     marks: FloatArray,
@@ -91,12 +98,13 @@ def emissions(
 
     Args:
         vocabulary: of pieces, characters and pairs.
-        arrays: one network's, with `mean` and `scale` [D] of the encoders' words.
+        network: gives them.
         texts: the pieces of each, at least one.
         dense: [n, D] the encoders' words as they are.
         marks: [n, M].
         tuned: [n, H] of its tuned layers, where it has some.
     """
+    arrays = network.arrays
     forms = [form(piece) for pieces in texts for piece in pieces]
     parts = [arrays["words.weight"][vocabulary.word_ids(forms)], spelling(arrays, vocabulary.character_ids(forms))]
     if dense.shape[1]:
@@ -112,5 +120,5 @@ def emissions(
     mask = np.arange(lengths.max()) < lengths[:, None]
     inputs = np.zeros((*mask.shape, flat.shape[1]), np.float32)
     inputs[mask] = flat
-    found: FloatArray = both_ways(arrays, inputs, mask)[mask] @ arrays["emit.weight"].T + arrays["emit.bias"]
+    found: FloatArray = both_ways(network.ways, inputs, mask)[mask] @ arrays["emit.weight"].T + arrays["emit.bias"]
     return found

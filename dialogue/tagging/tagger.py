@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
@@ -19,7 +20,17 @@ from dialogue.posterior.kernel import FloatArray
 from dialogue.tagging.agreement import Taught, taught
 from dialogue.tagging.crf import Chain, Potentials, spans
 from dialogue.tagging.features import Patterns, alone, dense_words, marks, piece_vectors, shares
-from dialogue.tagging.forward import LEARNED, POTENTIALS, SHARED, Spellings, form, mean_emissions, prefix
+from dialogue.tagging.forward import (
+    LEARNED,
+    POTENTIALS,
+    SHARED,
+    Network,
+    Spellings,
+    form,
+    mean_emissions,
+    prefix,
+    split,
+)
 from dialogue.tagging.tags import Label, Piece, Span, labels_of, pieces_of, tag_count, tags_of
 from encoders.bert_weights import TopLayers
 from encoders.features import Utterance
@@ -36,16 +47,15 @@ PLAIN = 6  # texts without an entity that are learned from, for each with one
 class Reading:
     """What the tagger makes of one text before its intent is known: potentials of tags for its n pieces.
 
-    `emission` is [n, T]; all potentials are calibrated, in nats.
+    `emission` is [n, T], calibrated, in nats.
     """
 
     text: str
     pieces: Sequence[Piece]
     emission: Potentials
-    chain: Chain
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tagger:
     """Finds entities.
 
@@ -68,25 +78,38 @@ class Tagger:
     taught: Taught
     layers: Mapping[str, Fused] = field(default_factory=dict)
 
+    @cached_property
+    def temperature(self) -> float:
+        """What potentials are divided by to be calibrated."""
+        return float(self.arrays["temperature"][0])
+
+    @cached_property
+    def chain(self) -> Chain:
+        """Calibrated potentials between tags."""
+        return Chain.constrained(*(self.arrays[name] / self.temperature for name in POTENTIALS))
+
+    @cached_property
+    def networks(self) -> list[Network]:
+        """What gives emissions."""
+        return split(self.arrays)
+
     def read(self, utterances: Sequence[Utterance], units: Units) -> list[Reading]:
         """What the tagger makes of each text of the units."""
-        temperature = float(self.arrays["temperature"][0])
-        chain = Chain.constrained(*(self.arrays[name] / temperature for name in POTENTIALS))
         pieces = [pieces_of(utterance) for utterance in utterances]
         filled = [number for number, some in enumerate(pieces) if some]
-        emissions = [np.zeros((0, tag_count(self.labels)))] * len(pieces)
+        emissions: list[Potentials] = [np.zeros((0, tag_count(self.labels)))] * len(pieces)
         for start in range(0, len(filled), TOGETHER):
             rows = filled[start : start + TOGETHER]
             ends = np.cumsum([len(pieces[number]) for number in rows])[:-1]
-            found = self._emissions(utterances, units, rows, [pieces[number] for number in rows]) / temperature
+            found = self._emissions(utterances, units, rows, [pieces[number] for number in rows])
             for number, one in zip(rows, np.split(found, ends), strict=True):
                 emissions[number] = one
         texts = [utterance.text for utterance in utterances]
-        return [Reading(*one, chain) for one in zip(texts, pieces, emissions, strict=True)]
+        return [Reading(*one) for one in zip(texts, pieces, emissions, strict=True)]
 
-    def lean(self, reading: Reading) -> FloatArray:
-        """[I] nats that the entities of a text add to each of the intents of `taught`."""
-        return self.taught.lean(reading.chain, reading.emission)
+    def lean(self, readings: Sequence[Reading]) -> FloatArray:
+        """[B, I] nats that the entities of each of B texts add to each of the intents of `taught`."""
+        return self.taught.lean(self.chain, [reading.emission for reading in readings])
 
     def entities(self, reading: Reading, belief: FloatArray | None = None) -> tuple[Entity, ...]:
         """The entities of a text, in order, under a belief [I] in the intents of `taught`.
@@ -96,19 +119,20 @@ class Tagger:
         emission = reading.emission.copy()
         if belief is not None:
             emission[:, 1::2] += self.taught.expected(belief)  # at the tags of first pieces
-        return tuple(self._entity(reading, span, probability) for span, probability in spans(reading.chain, emission))
+        return tuple(self._entity(reading, span, probability) for span, probability in spans(self.chain, emission))
 
     def _emissions(
         self, utterances: Sequence[Utterance], units: Units, rows: Sequence[int], texts: Sequence[Sequence[Piece]]
     ) -> Potentials:
-        """[n, T] of the n pieces of the texts `rows`, in double precision."""
+        """[n, T] of the n pieces of the texts `rows`, calibrated, in double precision."""
         units = replace(units, seen={name: units.seen[name] for name in self.encoders})  # in this order
         patterns = compiled(self.patterns)
         dense = [piece_vectors(units, number, some) for number, some in zip(rows, texts, strict=True)]
         seen = [marks(utterances[number].text, some, patterns) for number, some in zip(rows, texts, strict=True)]
         tuned = [self.tune(name, units, rows, texts) for name in self.layers]
         inputs = np.concatenate(dense), np.concatenate(seen), tuned
-        return mean_emissions(self.vocabulary, self.arrays, texts, *inputs).astype(np.float64)
+        found = mean_emissions(self.vocabulary, self.networks, texts, *inputs)
+        return found.astype(np.float64) / self.temperature
 
     def tune(self, name: str, units: Units, rows: Sequence[int], texts: Sequence[Sequence[Piece]]) -> FloatArray:
         """[n, H]: what the tuned layers of an encoder make of each of the n pieces of the texts `rows`."""

@@ -13,7 +13,7 @@ from dialogue.fusion.forward import Fused
 from dialogue.fusion.transformer import Fusion
 from dialogue.fusion.units import Early, Seen, Units
 from dialogue.tagging.features import mark_count, marks, piece_vectors, shares
-from dialogue.tagging.forward import emissions, form, mean_emissions, split
+from dialogue.tagging.forward import emissions, form, mean_emissions
 from dialogue.tagging.network import Network
 from dialogue.tagging.tagger import Tagger, compiled, fit_tagger, learned_from
 from dialogue.tagging.tags import Label, first, inside, labels_of, pieces_of, tags_of
@@ -134,7 +134,8 @@ def test_numpy_serves_what_torch_learned(which, taught, request):
     known = tagger.vocabulary
     sizes = (len(known.words), len(known.characters), 20, mark_count(tagger.patterns), 5, len(known.pairs))
     network = Network(*sizes).eval()
-    (arrays,) = split(tagger.arrays)
+    (served,) = tagger.networks
+    arrays = served.arrays
     network.load_state_dict({k: torch.from_numpy(v) for k, v in arrays.items() if k in network.state_dict()})
     rows = (0, 3, len(utterances) - 1)
     lessons, ours = [], []
@@ -142,7 +143,7 @@ def test_numpy_serves_what_torch_learned(which, taught, request):
         pieces = pieces_of(utterances[i])
         dense = piece_vectors(units, i, pieces)
         seen = marks(utterances[i].text, pieces, compiled(tagger.patterns))
-        ours.append(emissions(tagger.vocabulary, arrays, [pieces], dense, seen))
+        ours.append(emissions(tagger.vocabulary, served, [pieces], dense, seen))
         standard = (dense - arrays["mean"]) * arrays["scale"]
         lessons.append(Lesson([form(p) for p in pieces], standard, seen, np.zeros(len(pieces), np.int64)))
     with torch.inference_mode():
@@ -202,7 +203,8 @@ def test_the_tuned_layers_are_served_as_torch_reads_them_but_for_eight_bits(tuni
     utterances = [tokenize("to quito from lima on friday"), tokenize("good bye")]
     units = encoders.see(utterances)
     vocabulary = tagger.vocabulary
-    arrays, layers = split(tagger.arrays)[1], tagger.layers["mpnet"]
+    served, layers = tagger.networks[1], tagger.layers["mpnet"]
+    arrays = served.arrays
     network = Network(
         len(vocabulary.words), len(vocabulary.characters), 128, mark_count(()), 5, layers=Fusion(layers.config)
     ).eval()
@@ -215,7 +217,7 @@ def test_the_tuned_layers_are_served_as_torch_reads_them_but_for_eight_bits(tuni
         pieces = pieces_of(utterance)
         dense, seen = piece_vectors(units, i, pieces), marks(utterance.text, pieces, ())
         tuned = tagger.tune("mpnet", units, [i], [pieces])
-        ours.append(emissions(vocabulary, arrays, [pieces], dense, seen, tuned))
+        ours.append(emissions(vocabulary, served, [pieces], dense, seen, tuned))
         lessons.append(
             Lesson(
                 [form(piece) for piece in pieces],
@@ -249,16 +251,14 @@ def test_each_encoder_has_a_network_and_one_that_tunes_nothing_has_its_say_besid
         np.concatenate([marks(utterances[i].text, some, ()) for i, some in enumerate(pieces)]),
     )
     tuned = [tagger.tune(name, units, [0, 1], pieces) for name in tagger.layers]
-    networks = split(tagger.arrays)
-    assert ["tuned.weight" in network for network in networks] == [True, True, False]
+    networks = tagger.networks
+    assert ["tuned.weight" in network.arrays for network in networks] == [True, True, False]
     each = [
         emissions(tagger.vocabulary, network, pieces, *inputs, some)
         for network, some in zip(networks, [*tuned, None], strict=True)
     ]
     assert all(np.abs(one - other).max() > 0.1 for one, other in combinations(each, 2))
-    assert np.allclose(
-        mean_emissions(tagger.vocabulary, tagger.arrays, pieces, *inputs, tuned), sum(each) / 3, atol=1e-5
-    )
+    assert np.allclose(mean_emissions(tagger.vocabulary, networks, pieces, *inputs, tuned), sum(each) / 3, atol=1e-5)
     tagger.save(tmp_path)
     assert find(Tagger.load(tmp_path), utterances, units) == find(tagger, utterances, units)
 

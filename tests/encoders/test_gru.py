@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from encoders.gru import GRUEncoder
-from encoders.gru_forward import ARRAYS, Vocabulary, states
+from encoders.gru_forward import ARRAYS, Vocabulary, Ways, states
 from encoders.tokenizer import tokenize
 
 LABELLED = [
@@ -32,7 +32,7 @@ def test_numpy_computes_what_torch_trains() -> None:
     network = Network(vocabulary, Sizes(dim=10, word_dim=6, char_dim=4, spelling=5), 3).eval()
     arrays = {name: tensor.numpy() for name, tensor in network.state_dict().items() if name in ARRAYS}
     texts = [["moon", "unheard", "tonight", "x" * 30], ["tonight"], ["moon", "moon"]]
-    found, mask = states(vocabulary, arrays, texts)
+    found, mask = states(vocabulary, arrays, Ways.of(arrays), texts)
     forms = [form for text in texts for form in text]
     words, rows = torch.zeros(3, 4, dtype=torch.long), torch.zeros(3, 4, dtype=torch.long)
     for row, text in enumerate(texts):
