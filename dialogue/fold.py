@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from dialogue import events as ev
 from policies.types import Entity, Kind, Turn
@@ -49,8 +49,7 @@ class Loop:
     trigger_message: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """The state of a conversation between two events.
 
     Attributes:
@@ -110,8 +109,7 @@ def _user(moment: Moment, event: ev.UserUttered) -> Moment:
     turn = Turn(intent, tuple(_entity(entity) for entity in entities), (), event.text)
     turns = (*moment.turns, turn)[-moment.history :]
     opening = moment.opening if len(turns) > len(moment.turns) else ()
-    return replace(
-        moment,
+    return moment._replace(
         message=event,
         entities=entities,
         turns=turns,
@@ -128,17 +126,17 @@ def _action(moment: Moment, event: ev.ActionExecuted) -> Moment:
         loop = replace(loop, is_interrupted=False, rejected=loop.rejected and loop.name != event.name)
     acted = moment if name in _NOT_IN_TURNS else _acted(moment, name, event)
     answered = moment.answered or (name == LISTEN and moment.message is not None)
-    return replace(acted, action=event, followup=None, loop=loop, rejected=frozenset(), answered=answered)
+    return acted._replace(action=event, followup=None, loop=loop, rejected=frozenset(), answered=answered)
 
 
 def _acted(moment: Moment, name: str, event: ev.ActionExecuted) -> Moment:
     """With an action more in the last turn. A turn not understood, or failed, has no intent for a story to see."""
     if not moment.turns:
-        return replace(moment, opening=(*moment.opening, name)[-moment.history :])
+        return moment._replace(opening=(*moment.opening, name)[-moment.history :])
     last = moment.turns[-1]
     intent = None if event.kind in _NOT_UNDERSTOOD or event.metadata.get("error") else last.intent
     turn = replace(last, intent=intent, actions=(*last.actions, name))
-    return replace(moment, turns=(*moment.turns[:-1], turn))
+    return moment._replace(turns=(*moment.turns[:-1], turn))
 
 
 def _entities(moment: Moment, event: ev.EntitiesAdded) -> Moment:
@@ -147,7 +145,7 @@ def _entities(moment: Moment, event: ev.EntitiesAdded) -> Moment:
         return moment
     new = [entity for entity in event.entities if entity not in moment.entities]
     last = replace(moment.turns[-1], entities=(*moment.turns[-1].entities, *map(_entity, new)))
-    return replace(moment, entities=(*moment.entities, *new), turns=(*moment.turns[:-1], last))
+    return moment._replace(entities=(*moment.entities, *new), turns=(*moment.turns[:-1], last))
 
 
 def _slot(moment: Moment, event: ev.SlotSet) -> Moment:
@@ -155,19 +153,19 @@ def _slot(moment: Moment, event: ev.SlotSet) -> Moment:
     if not known:
         logger.info("slot %r is not in the domain: its value is ignored", event.name)
         return moment
-    return replace(moment, slots=MappingProxyType({**moment.slots, event.name: event.value}))
+    return moment._replace(slots=MappingProxyType({**moment.slots, event.name: event.value}))
 
 
 def _loop(moment: Moment, event: ev.ActiveLoop) -> Moment:
     trigger = moment.message.parse_data if moment.message is not None else None
-    return replace(moment, loop=None if event.name is None else Loop(event.name, trigger_message=trigger))
+    return moment._replace(loop=None if event.name is None else Loop(event.name, trigger_message=trigger))
 
 
 def _interrupted(moment: Moment, event: ev.LoopInterrupted) -> Moment:
     return (
         moment
         if moment.loop is None
-        else replace(moment, loop=replace(moment.loop, is_interrupted=event.is_interrupted))
+        else moment._replace(loop=replace(moment.loop, is_interrupted=event.is_interrupted))
     )
 
 
@@ -175,7 +173,7 @@ def _rejected(moment: Moment, event: ev.ActionExecutionRejected) -> Moment:
     loop = moment.loop
     if loop is not None and loop.name == event.name:
         loop = replace(loop, rejected=True)
-    return replace(moment, loop=loop, rejected=moment.rejected | {event.name})
+    return moment._replace(loop=loop, rejected=moment.rejected | {event.name})
 
 
 def _entity(found: Mapping[str, Any]) -> Entity:
@@ -211,12 +209,12 @@ _STEPS: Mapping[type[ev.Event], Callable[..., Moment]] = dict(
         _on(ev.ActiveLoop, _loop),
         _on(ev.LoopInterrupted, _interrupted),
         _on(ev.ActionExecutionRejected, _rejected),
-        _on(ev.AllSlotsReset, lambda moment, _: replace(moment, slots=moment.reset().slots)),
-        _on(ev.ConversationPaused, lambda moment, _: replace(moment, paused=True)),
-        _on(ev.ConversationResumed, lambda moment, _: replace(moment, paused=False)),
-        _on(ev.FollowupAction, lambda moment, event: replace(moment, followup=event.name)),
+        _on(ev.AllSlotsReset, lambda moment, _: moment._replace(slots=moment.reset().slots)),
+        _on(ev.ConversationPaused, lambda moment, _: moment._replace(paused=True)),
+        _on(ev.ConversationResumed, lambda moment, _: moment._replace(paused=False)),
+        _on(ev.FollowupAction, lambda moment, event: moment._replace(followup=event.name)),
         _on(ev.SessionStarted, lambda moment, _: moment.reset()),
-        _on(ev.SessionEnded, lambda moment, _: replace(moment, ended=True)),
-        _on(ev.Restarted, lambda moment, _: replace(moment.reset(), followup=SESSION_START)),
+        _on(ev.SessionEnded, lambda moment, _: moment._replace(ended=True)),
+        _on(ev.Restarted, lambda moment, _: moment.reset()._replace(followup=SESSION_START)),
     )
 )

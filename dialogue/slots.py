@@ -52,7 +52,8 @@ def seen_slots(domain_slots: Mapping[str, Slot], values: Mapping[str, Any]) -> M
 
 def seen_state(domain_slots: Mapping[str, Slot], state: DialogueState) -> DialogueState:
     """The state of a conversation with its slots as policies see them."""
-    return replace(state, slots=seen_slots(domain_slots, state.slots))
+    slots = seen_slots(domain_slots, state.slots)
+    return state if slots is state.slots else replace(state, slots=slots)
 
 
 def mappings_of(domain: Domain, slot: Slot) -> Sequence[SlotMapping]:

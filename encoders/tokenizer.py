@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from encoders.features import Token, Utterance
@@ -32,6 +32,7 @@ PATTERN = rf"""
 CHINESE = frozenset({"zh", "cmn", "chinese"})
 
 
+@lru_cache(maxsize=512)  # a turn asks again for what its message was cut into
 def tokenize(text: str, language: str = "en") -> Utterance:
     """Cut a text into words with exact character offsets; nothing is normalised.
 

@@ -118,15 +118,19 @@ def lay_flat(parts: Iterable[Features]) -> Seen:
     lengths: list[NDArray[np.int64]] = []
     sentences: list[Any] = []
     for part in parts:
-        sparse = isinstance(part.words, csr_matrix)
-        if sparse:  # to pick all rows of a sparse matrix takes as long as to pick some
-            words.append(part.words if part.mask.all() else part.words[np.flatnonzero(part.mask.ravel())])
-        else:
-            words.append(part.words[part.mask])
+        words.append(real(part.words, part.mask))
         lengths.append(part.mask.sum(axis=1))
         sentences.append(part.sentence)
     starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
     return Seen(stack(words), starts, unit(stack(sentences)))
+
+
+def real(words: View, mask: NDArray[np.bool_]) -> View:
+    """The rows that are words, of a padded batch's dense words [B, T, D] or its CSR [B * T, D]."""
+    if not isinstance(words, csr_matrix):
+        return words[mask]
+    ends = words.indptr[1:][mask.ravel()]  # the others are empty
+    return csr_matrix((words.data, words.indices, np.append(words.indptr[:1], ends)), (len(ends), words.shape[1]))
 
 
 def stack(parts: Sequence[Any]) -> Any:

@@ -31,6 +31,8 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
+from uvloop import run  # what the client takes, the server has not
+
 from tests.conversations.nova import write_project
 from tests.dialogue.servers import free_port
 from tests.dialogue.stores import ROOT, scratch_schema
@@ -144,11 +146,11 @@ def measured(
         url = stack.enter_context(database(project, store))
         port, pids, ready = stack.enter_context(served(project, url, processes))
         idle = resident_mb(*pids)
-        asyncio.run(load(port, 4 * processes, 3.0, "warm"))  # caches of the machine and the database
+        run(load(port, 4 * processes, 3.0, "warm"))  # caches of the machine and the database
         rows = []
         for number in clients:
             before, cpu = resident_mb(*pids), cpu_seconds(*pids)
-            took, failed = asyncio.run(load(port, number, seconds, f"{number}"))
+            took, failed = run(load(port, number, seconds, f"{number}"))
             rows.append(
                 {
                     "bot": bot,
@@ -187,7 +189,7 @@ def soaked(project: Path, bot: str, store: str, minutes: float, rate: float) -> 
         rows[-1] |= {"cpu_ms_per_turn": 0.0, "resident_mb": resident_mb(pid)}
         for minute in range(1, round(minutes) + 1):
             cpu = cpu_seconds(pid)
-            took, failed = asyncio.run(steady(port, rate, 60.0, f"soak-{minute}"))
+            took, failed = run(steady(port, rate, 60.0, f"soak-{minute}"))
             shares = percentiles(took)
             row = {**before, "minute": minute, "turns": len(took), "failed": failed}
             row |= {name: shares[name] for name in ("p50_ms", "p99_ms")}
