@@ -23,8 +23,7 @@ from encoders.storage import read_json, write_json
 from encoders.subwords import Subworder, SubwordTokenizer, pad, word_means
 from encoders.unigram import UnigramTokenizer
 
-BATCH = 64
-BATCH_TOKENS = 4096
+BATCH_TOKENS = 256  # what goes through a layer together stays in the processor's cache
 VERSION = 3
 OPTIONS = ("model", "prefix", "sha256", "pooling", "max_tokens", "runtime")
 SETTINGS_FILE = "bert.json"
@@ -242,7 +241,7 @@ def _batches(rows: list[int], lengths: Sequence[int]) -> Iterator[list[int]]:
     """Rows of like length, so that little is padded and no batch is large."""
     order = sorted(rows, key=lambda row: lengths[row])
     while order:
-        size = min(BATCH, max(1, BATCH_TOKENS // lengths[order[-1]]))
+        size = max(1, BATCH_TOKENS // lengths[order[-1]])
         yield order[-size:]
         del order[-size:]
 
