@@ -47,7 +47,7 @@ class GRUEncoder:
         word_dim: width of a word's embedding.
         char_dim: width of a character's embedding.
         spelling_dim: width of what the convolution over the characters gives.
-        epochs: at most; with a hundred texts or more a tenth is held out and training stops when it gets no better.
+        epochs: passes over the texts; None takes few for many texts and more for few (`gru_training.enough_epochs`).
         learning_rate: of AdamW.
         min_count: how often a word must occur to have an embedding of its own.
         max_tokens: words of a text that are read; the rest is zero.
@@ -62,7 +62,7 @@ class GRUEncoder:
         word_dim: int = 64,
         char_dim: int = 16,
         spelling_dim: int = 32,
-        epochs: int = 8,
+        epochs: int | None = None,
         learning_rate: float = 2e-2,
         min_count: int = 1,
         max_tokens: int = 128,

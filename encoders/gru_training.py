@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,13 +16,11 @@ from encoders.adamw import AdamW
 from encoders.features import FloatArray
 from encoders.gru_forward import ARRAYS, KERNEL, UNKNOWN, Vocabulary
 
-LEAST_BATCH, MOST_BATCH, STEPS = 16, 128, 8  # a batch is what gives that many steps an epoch, within the bounds
-DROPOUT = 0.3
+LEAST_BATCH, MOST_BATCH, STEPS = 16, 64, 8  # a batch is what gives that many steps an epoch, within the bounds
+ENOUGH_STEPS, LEAST_EPOCHS, MOST_EPOCHS = 80, 3, 8  # as many passes as give that many steps, within the bounds
 WORD_DROPOUT = 0.15  # how often a word is taken for unknown, so that its spelling has to do
 SMOOTHING = 0.1  # of the labels
 WEIGHT_DECAY = 0.01
-HELD_OUT = 10  # every tenth text; with fewer than 10 of them held out there is no early stop
-PATIENCE = 4  # epochs without a better held-out loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +44,6 @@ class Network(nn.Module):
         width = sizes.word_dim + sizes.spelling
         self.gru = nn.GRU(width, sizes.dim // 2, batch_first=True, bidirectional=True)
         self.classifier = nn.Linear(2 * sizes.dim, max(1, classes))
-        self.dropout = nn.Dropout(DROPOUT)
 
     def forward(self, words: Tensor, forms: Tensor, characters: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """One batch.
@@ -62,13 +58,13 @@ class Network(nn.Module):
             States [B, T, dim] and logits [B, K].
         """
         spelled = spell(self.characters(characters), self.convolution)  # [U, F]
-        inputs = self.dropout(torch.cat([self.words(words), spelled[forms]], dim=2))  # [B, T, E + F]
+        inputs = torch.cat([self.words(words), spelled[forms]], dim=2)  # [B, T, E + F]
         packed = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
         states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True)  # [B, T, dim]
         mask = (torch.arange(words.shape[1]) < lengths[:, None])[..., None]  # [B, T, 1]
         mean = states.sum(dim=1) / lengths[:, None]
         top = states.masked_fill(~mask, -2.0).amax(dim=1)  # states lie in -1..1
-        return states, self.classifier(self.dropout(torch.cat([mean, top], dim=1)))
+        return states, self.classifier(torch.cat([mean, top], dim=1))
 
 
 def spell(embedded: Tensor, convolution: nn.Conv1d) -> Tensor:
@@ -108,22 +104,30 @@ class Corpus:
         )
 
     def loss(self, network: Network, rows: Sequence[int]) -> Tensor:
-        """Mean cross-entropy of some texts; in training with words dropped and labels smoothed."""
+        """Mean cross-entropy of some texts, with words dropped and labels smoothed."""
         batch = [self.texts[row] for row in rows]
         padded = pad_sequence(batch, batch_first=True, padding_value=len(self.words) - 1)  # [B, T]
         used, forms = torch.unique(padded, return_inverse=True)
         words = self.words[padded]
-        if network.training:
-            words = torch.where((torch.rand(words.shape) < WORD_DROPOUT) & (words > 0), UNKNOWN, words)
+        words = torch.where((torch.rand(words.shape) < WORD_DROPOUT) & (words > 0), UNKNOWN, words)
         _, logits = network(words, forms, self.characters[used], torch.tensor([len(text) for text in batch]))
-        smoothing = SMOOTHING if network.training else 0.0
-        return nn.functional.cross_entropy(logits, self.labels[list(rows)], label_smoothing=smoothing)
+        return nn.functional.cross_entropy(logits, self.labels[list(rows)], label_smoothing=SMOOTHING)
 
     def batches(self, rows: Sequence[int]) -> list[Sequence[int]]:
         """Texts of like length together, so that little is padded."""
-        order = sorted(rows, key=lambda row: len(self.texts[row]))
-        size = min(MOST_BATCH, max(LEAST_BATCH, len(order) // STEPS))
+        order, size = sorted(rows, key=lambda row: len(self.texts[row])), batch_size(len(rows))
         return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+def batch_size(texts: int) -> int:
+    """Texts in a batch, of so many texts."""
+    return min(MOST_BATCH, max(LEAST_BATCH, texts // STEPS))
+
+
+def enough_epochs(texts: int) -> int:
+    """Passes over so many texts that teach the network enough."""
+    steps = max(1, texts // batch_size(texts))
+    return min(MOST_EPOCHS, max(LEAST_EPOCHS, ENOUGH_STEPS // steps))
 
 
 def train(
@@ -132,49 +136,33 @@ def train(
     labels: Sequence[int],
     sizes: Sizes,
     *,
-    epochs: int,
+    epochs: int | None,
     rate: float,
     seed: int,
 ) -> dict[str, FloatArray]:
-    """The network's arrays under the names `gru_forward` reads. With fewer than two labels they stay as drawn."""
+    """The network's arrays under the names `gru_forward` reads. With fewer than two labels they stay as drawn.
+
+    `epochs` is how many passes are made over the texts, None for `enough_epochs`.
+    """
     with _reproducible(seed):
         network = Network(vocabulary, sizes, len(set(labels)))
         if len(set(labels)) > 1:
-            _fit(network, Corpus.of(vocabulary, texts, labels), epochs, rate, np.random.default_rng(seed))
+            passes = enough_epochs(len(texts)) if epochs is None else epochs
+            _fit(network, Corpus.of(vocabulary, texts, labels), passes, rate, np.random.default_rng(seed))
         state = network.state_dict()
         return {name: state[name].detach().numpy().copy() for name in ARRAYS}
 
 
 def _fit(network: Network, corpus: Corpus, epochs: int, rate: float, chance: np.random.Generator) -> None:
-    """Cross-entropy by AdamW; keeps the weights of the best epoch on the held-out texts."""
-    order = chance.permutation(len(corpus.texts)).tolist()
-    held = order[: len(order) // HELD_OUT] if len(order) >= 10 * HELD_OUT else []
-    rest = order[len(held) :]
+    """Cross-entropy by AdamW."""
     optimiser = AdamW(network.parameters(), rate, WEIGHT_DECAY)
-    best, best_loss, waited = network.state_dict(), math.inf, 0
     for _ in range(epochs):
-        network.train()
-        batches = corpus.batches(chance.permutation(rest).tolist())
+        batches = corpus.batches(chance.permutation(len(corpus.texts)).tolist())
         for number in chance.permutation(len(batches)):
             optimiser.zero_grad()
             corpus.loss(network, batches[number]).backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimiser.step()
-        if not held:
-            continue
-        loss, waited = _held_out_loss(network, corpus, held), waited + 1
-        if loss < best_loss:
-            best, best_loss, waited = {k: v.clone() for k, v in network.state_dict().items()}, loss, 0
-        if waited == PATIENCE:
-            break
-    if held:
-        network.load_state_dict(best)
-
-
-def _held_out_loss(network: Network, corpus: Corpus, held: list[int]) -> float:
-    network.eval()
-    with torch.inference_mode():
-        return sum(float(corpus.loss(network, rows)) * len(rows) for rows in corpus.batches(held)) / len(held)
 
 
 @contextmanager

@@ -62,6 +62,17 @@ def test_without_labels_or_with_one_it_stays_as_drawn() -> None:
     assert np.abs(GRUEncoder(dim=8, epochs=1).fit(TEXTS, LABELS, seed=2).encode(TEXTS[:3]).words - drawn).max() > 0
 
 
+def test_many_texts_need_fewer_passes() -> None:
+    from encoders.gru_training import enough_epochs
+
+    assert [enough_epochs(texts) for texts in (0, 20, 100, 770, 1600, 10_000)] == [8, 8, 8, 6, 3, 3]
+
+
+def test_passes_may_be_given() -> None:
+    given, enough = (GRUEncoder(dim=8, epochs=epochs).fit(TEXTS, LABELS, seed=2) for epochs in (8, None))
+    np.testing.assert_array_equal(given.encode(TEXTS[:3]).words, enough.encode(TEXTS[:3]).words)
+
+
 def test_training_leaves_the_chance_and_threads_of_others_alone() -> None:
     import torch
 
