@@ -21,7 +21,7 @@ IntArray: TypeAlias = NDArray[np.int64]
 View: TypeAlias = FloatArray | csr_matrix | csc_matrix
 Views: TypeAlias = Mapping[str, View]
 
-BLOCK = 1024
+BLOCK = 256
 FEW = 64
 SMALL = 1_000_000  # multiplications of a product up to which BLAS does not copy both sides first: a few texts, 3 times
 
@@ -32,6 +32,14 @@ class ViewKernel:
 
     weight: float
     slope: float
+
+    def of(self, cosine: FloatArray) -> FloatArray:
+        """Its share of the covariance, in the memory of the cosines."""
+        cosine -= 1
+        cosine *= self.slope
+        np.exp(cosine, out=cosine)
+        cosine *= self.weight
+        return cosine
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +59,16 @@ class MultiViewKernel:
 
     def by_view(self, a: Views, b: Views) -> dict[str, FloatArray]:
         """Each view's share of the covariance, [A, B]. Views of weight zero are left out."""
-        return {
-            name: part.weight * np.exp(part.slope * (cosines(a[name], b[name]) - 1))
-            for name, part in self.parts.items()
-            if part.weight > 0
-        }
+        return {name: part.of(cosines(a[name], b[name])) for name, part in self.parts.items() if part.weight > 0}
 
     def gram(self, views: Views) -> FloatArray:
-        """Covariances [N, N] of N texts with each other, made in blocks of rows to hold one such matrix only."""
+        """Covariances [N, N] of N texts with each other: rows up to the diagonal in blocks, the rest mirrored."""
         n = count(views)
         k = np.empty((n, n), np.float32)
         for start in range(0, n, BLOCK):
-            rows = slice(start, min(n, start + BLOCK))
-            k[rows] = self(take(views, rows), views)
+            stop = min(n, start + BLOCK)
+            k[start:stop, :stop] = self(take(views, slice(start, stop)), take(views, slice(stop)))
+            k[:start, start:stop] = k[start:stop, :start].T
         k[np.diag_indices(n)] = 1.0
         return k
 
@@ -79,8 +84,10 @@ def cosines(a: View, b: View) -> FloatArray:
 
 def inner(a: FloatArray, b: FloatArray) -> FloatArray:
     """Inner products [A, B] of the rows of dense matrices."""
-    rows = len(b) if len(a) > FEW else max(1, SMALL // max(1, a.size))
-    return np.concatenate([a @ b[i : i + rows].T for i in range(0, max(1, len(b)), max(1, rows))], axis=1)
+    if len(a) > FEW:
+        return a @ b.T
+    rows = max(1, SMALL // max(1, a.size))
+    return np.concatenate([a @ b[i : i + rows].T for i in range(0, max(1, len(b)), rows)], axis=1)
 
 
 def by_column(views: Views) -> dict[str, View]:

@@ -218,7 +218,8 @@ def sparse_factor(across: FloatArray, inducing: IntArray, noise: FloatArray) -> 
     wide = across.astype(np.float64)
     root = cholesky(wide[:, inducing] + JITTER * np.eye(len(inducing)), lower=True)  # [M, M]
     wide = solve_triangular(root, wide, lower=True)  # [M, N]
-    told, directions = eigh((wide / noise) @ wide.T)
+    wide /= np.sqrt(noise)
+    told, directions = eigh(wide @ wide.T, driver="evd")
     whole = solve_triangular(root, directions, lower=True, trans=1).T  # [M, M]
     share = np.maximum(told, 0) / (1 + np.maximum(told, 0))
     return (np.sqrt(share)[:, None] * whole).astype(np.float32)  # type: ignore[no-any-return]

@@ -106,7 +106,9 @@ def leave_one_out_loss(theta: NDArray[Any], cosine: FloatArray, y: IntArray) -> 
     v, n = cosine.shape[:2]
     weights, slopes = softmax(theta[:v]).astype(np.float32), np.exp(theta[v : 2 * v]).astype(np.float32)
     noise, power = np.float32(np.exp(theta[2 * v])), float(np.exp(theta[2 * v + 1]))
-    each: FloatArray = np.exp(slopes[:, None, None] * (cosine - 1))  # [V, n, n]
+    each = cosine - 1
+    each *= slopes[:, None, None]
+    np.exp(each, out=each)  # [V, n, n]
     inverse = inverted(np.tensordot(weights, each, 1) + noise * np.eye(n, dtype=np.float32))
     targets = (y[:, None] == np.arange(y.max() + 1)).astype(np.float32)  # [n, K]
     solved, diagonal = inverse @ targets, inverse.diagonal()[:, None]
@@ -117,7 +119,7 @@ def leave_one_out_loss(theta: NDArray[Any], cosine: FloatArray, y: IntArray) -> 
     for i, part in enumerate(each):
         weighed = part * by_kernel
         by_weights[i] = weighed.sum()
-        by_slopes[i] = weights[i] * np.vdot(weighed, cosine[i] - 1)
+        by_slopes[i] = weights[i] * (np.vdot(weighed, cosine[i]) - by_weights[i])
     by_log_weights = weights * (by_weights - weights @ by_weights)
     by_noise = noise * by_kernel.trace()
     return loss, np.concatenate([by_log_weights, slopes * by_slopes, [by_noise, power * by_power]])
@@ -141,11 +143,13 @@ def link_loss(latent: FloatArray, y: IntArray, power: float) -> tuple[float, Flo
 
 def inverted(matrix: FloatArray) -> FloatArray:
     """The inverse of a positive definite matrix. Raises `np.linalg.LinAlgError` if it is none."""
-    lower, failed = spotrf(matrix, lower=1, overwrite_a=1)
+    lower, failed = spotrf(matrix, lower=1, overwrite_a=1)  # zeros above the diagonal
     if failed:
         raise np.linalg.LinAlgError("the kernel of the views is not positive definite")
     inverse, _ = spotri(lower, lower=1, overwrite_c=1)
-    return np.tril(inverse) + np.tril(inverse, -1).T  # type: ignore[no-any-return]
+    whole: FloatArray = inverse + inverse.T
+    whole[np.diag_indices(len(whole))] /= 2
+    return whole
 
 
 def normalised(parts: Mapping[str, ViewKernel]) -> MultiViewKernel:
