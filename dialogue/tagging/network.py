@@ -24,7 +24,7 @@ from encoders.gru_training import spell
 
 WORD, CHARACTER, SPELLING, DENSE, HIDDEN = 64, 16, 32, 128, 256
 PAIR, PAIR_SCALE = 32, 0.3  # of each of the two embeddings; the standard deviation they begin with
-DROPOUT = 0.4
+DROPOUT, PAIRED_DROPOUT = 0.2, 0.4  # the second where pairs are read, so with many texts and many passes
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Network(nn.Module):
         self.start = nn.Parameter(torch.zeros(tags))
         self.transition = nn.Parameter(torch.zeros(tags, tags))
         self.end = nn.Parameter(torch.zeros(tags))
-        self.dropout = nn.Dropout(DROPOUT)
+        self.dropout = nn.Dropout(PAIRED_DROPOUT if pairs else DROPOUT)
         self.register_buffer("_begins", torch.from_numpy(may_begin(tags)), persistent=False)
         self.register_buffer("_follows", torch.from_numpy(may_follow(tags)), persistent=False)
 

@@ -28,8 +28,8 @@ from encoders.gru_forward import UNKNOWN
 RATE, LEAST_RATE, WEIGHT_DECAY = 4e-3, 1e-4, 0.01
 PAIRED_RATE, PAIRED_EPOCHS = 2e-3, 14  # where pairs are read, so with many texts
 TUNED_RATE, TUNED_DROPOUT, TUNED_EPOCHS = 2e-4, 0.1, 5  # of the pretrained layers
-BATCH = 32
-STEPS, LEAST_EPOCHS, MOST_EPOCHS = 200, 5, 30  # as many passes as give that many steps, within the bounds
+BATCH, PAIRED_BATCH = 16, 32  # texts in a step
+STEPS, LEAST_EPOCHS, MOST_EPOCHS = 240, 3, 30  # as many passes as give that many steps, within the bounds
 PLAIN_SHARE = 3  # texts without an entity in one pass, for each with one; the next pass has others
 WORD_DROPOUT = 0.15  # how often a piece is taken for unknown, so that its spelling and the encoders have to do
 PAIR_DROPOUT, LEAST_PAIRED = 0.2, 2  # the same of pairs; how often a pair has to occur
@@ -152,8 +152,8 @@ def fit(
 ) -> None:
     """AdamW with rates that rise, then fall to zero."""
     passes = chosen(lessons, rng)
-    some = next(passes)
-    steps_a_pass = -(-len(some) // BATCH)
+    some, size = next(passes), batch_size(network)
+    steps_a_pass = -(-len(some) // size)
     own = PAIRED_RATE if network.before is not None else RATE
     epochs, done = passes_due(network, lessons), 0
     new = [p for name, p in network.named_parameters() if not name.startswith("layers.")]
@@ -163,7 +163,7 @@ def fit(
     network.train()
     for epoch in range(epochs):
         progress(epoch, epochs)
-        for batch in batches(some, rng):
+        for batch in batches(some, size, rng):
             share = done / (epochs * steps_a_pass)
             for optimiser, rate in optimisers:
                 optimiser.rate = rate * (min(share / WARM_UP, (1 - share) / (1 - WARM_UP)) + LEAST_RATE)
@@ -177,10 +177,15 @@ def fit(
     progress(epochs, epochs)
 
 
+def batch_size(network: Network) -> int:
+    """How many texts are looked at in a step."""
+    return BATCH if network.before is None else PAIRED_BATCH
+
+
 def passes_due(network: Network, lessons: Sequence[Lesson]) -> int:
     """How many passes the network is trained for."""
     marked = sum(bool(lesson.tags.any()) for lesson in lessons)
-    steps_a_pass = -(-min(len(lessons), (1 + PLAIN_SHARE) * marked) // BATCH)
+    steps_a_pass = -(-min(len(lessons), (1 + PLAIN_SHARE) * marked) // batch_size(network))
     least = LEAST_EPOCHS if network.before is None else PAIRED_EPOCHS
     least = least if network.layers is None else TUNED_EPOCHS
     return int(np.clip(round(STEPS / steps_a_pass), least, MOST_EPOCHS))
@@ -196,10 +201,10 @@ def chosen(lessons: Sequence[Lesson], rng: np.random.Generator) -> Iterator[list
         yield [*marked, *islice(turns, each)]
 
 
-def batches(lessons: Sequence[Lesson], rng: np.random.Generator) -> list[list[Lesson]]:
-    """All texts in batches of like length, in random order."""
+def batches(lessons: Sequence[Lesson], size: int, rng: np.random.Generator) -> list[list[Lesson]]:
+    """All texts in batches of like length, so many in each, in random order."""
     order = sorted((lessons[i] for i in rng.permutation(len(lessons))), key=lambda lesson: len(lesson.forms))
-    cut = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+    cut = [order[start : start + size] for start in range(0, len(order), size)]
     return [cut[i] for i in rng.permutation(len(cut))]
 
 
