@@ -204,8 +204,8 @@ def invert(matrix: FloatArray) -> FloatArray:
 
 
 def exact_factor(inverse: FloatArray) -> FloatArray:
-    """`reduce` of `Process` where every text is an inducing one: [N, N]."""
-    return cholesky(inverse.astype(np.float64)).astype(np.float32)  # type: ignore[no-any-return]
+    """`reduce` of `Process` where every text is an inducing one: [N, N], laid out as when it is loaded again."""
+    return cholesky(inverse.astype(np.float64)).astype(np.float32, order="C")  # type: ignore[no-any-return]
 
 
 def sparse_factor(across: FloatArray, inducing: IntArray, noise: FloatArray) -> FloatArray:
@@ -222,4 +222,4 @@ def sparse_factor(across: FloatArray, inducing: IntArray, noise: FloatArray) -> 
     told, directions = eigh(wide @ wide.T, driver="evd")
     whole = solve_triangular(root, directions, lower=True, trans=1).T  # [M, M]
     share = np.maximum(told, 0) / (1 + np.maximum(told, 0))
-    return (np.sqrt(share)[:, None] * whole).astype(np.float32)  # type: ignore[no-any-return]
+    return (np.sqrt(share)[:, None] * whole).astype(np.float32, order="C")  # type: ignore[no-any-return]
