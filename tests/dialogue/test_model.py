@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -258,7 +257,7 @@ def test_candidates_have_the_interval_of_the_head(model: Model) -> None:
     few = np.stack([draws, 0.5 + draws / 2], axis=1)[:, None]
     ((better, found),), ((alone,),) = model.candidates([["x", "y"], ["z"]], [few, few[:, :, :1]])
     assert (better.name, found.name) == ("y", "x")
-    assert alone == replace(found, name="z")
+    assert alone == found._replace(name="z")
     assert (found.mean, found.lower, found.upper) == pytest.approx(
         (0.5, 0.015306, 0.984694), abs=1e-4
     )  # 19 to 1 in the draws, to the root of two
