@@ -89,12 +89,14 @@ class GRUEncoder:
         """Train on texts and labels.
 
         Raises:
-            ValueError: if `dim` is odd or the labels are not as many as the texts.
+            ValueError: if `dim` is odd, `epochs` negative or the labels are not as many as the texts.
         """
         from encoders.gru_training import Sizes, train
 
         if self.options["dim"] < 2 or self.options["dim"] % 2:
             raise ValueError(f"dim = {self.options['dim']}: expected an even number, half for each direction")
+        if (epochs := self.options["epochs"]) is not None and epochs < 0:
+            raise ValueError(f"epochs = {epochs}: expected 0 or more, or nothing for enough of them")
         texts = [self._forms(utterance) for utterance in utterances]
         if labels is not None and len(labels) != len(texts):
             raise ValueError(f"{len(texts)} texts but {len(labels)} labels: expected one a text")

@@ -73,6 +73,11 @@ def test_passes_may_be_given() -> None:
     np.testing.assert_array_equal(given.encode(TEXTS[:3]).words, enough.encode(TEXTS[:3]).words)
 
 
+def test_passes_below_none_are_refused() -> None:
+    with pytest.raises(ValueError, match="epochs = -1: expected 0 or more"):
+        GRUEncoder(epochs=-1).fit(TEXTS, LABELS)
+
+
 def test_training_leaves_the_chance_and_threads_of_others_alone() -> None:
     import torch
 
