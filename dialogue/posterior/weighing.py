@@ -9,21 +9,20 @@ log-normal prior carries the choice where there are few texts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.linalg.lapack import spotrf, spotri
-from scipy.special import expit, log_softmax, softmax
 
 from dialogue.posterior.descent import Adam
+from dialogue.posterior.evidence import Theta, leave_one_out_loss
 from dialogue.posterior.kernel import FloatArray, IntArray, MultiViewKernel, ViewKernel, Views, cosines, take
-from dialogue.posterior.link import DEFAULT_KNEE, DEFAULT_POWER, LOWEST, Link
+from dialogue.posterior.link import DEFAULT_POWER
+from dialogue.posterior.neighbours import neighbourhoods, neighbours_loss
 from dialogue.posterior.sample import balanced_sample
 
-FEW_TEXTS, MOST_TEXTS, SHARE = 600, 2000, 0.2
+FEW_TEXTS = 1000  # up to so many that have another of their intent, those of a sample are left out of it exactly
+FEWEST, MOST, SHARE = 600, 2000, 0.2  # of them are left out
 STEPS = 25
 RATE = 0.25
 PRIOR_STRENGTH = 4.0  # texts that one standard deviation of the log-normal prior counts for
@@ -44,8 +43,8 @@ def weigh(views: Views, labels: IntArray, start: Mapping[str, ViewKernel], *, se
     """Choose weights, slopes and noise.
 
     Args:
-        views: of N texts; of more than 600 a class-balanced sample is looked at: a fifth, 600 at least, 2,000 at most.
-            With thousands of texts the best kernel is steeper and trusts the labels more than a few would tell.
+        views: of N texts. A class-balanced sample is left out, text by text: a fifth of them, 600 at least, 2,000 at
+            most. Up to a thousand the texts of the sample answer for one another, beyond the nearest of all for each.
         labels: [N].
         start: the prior's centre; also what is returned when no intent has two texts.
         seed: of the sample.
@@ -56,21 +55,29 @@ def weigh(views: Views, labels: IntArray, start: Mapping[str, ViewKernel], *, se
     repeated = np.flatnonzero(np.bincount(labels)[labels] > 1)
     if len(repeated) < 4 or len(np.unique(labels[repeated])) < 2:
         return Weighed(normalised(start), DEFAULT_NOISE, float("nan"))
-    most = min(MOST_TEXTS, max(FEW_TEXTS, int(SHARE * len(repeated))))
+    most = min(MOST, max(FEWEST, int(SHARE * len(repeated))))
     rows = balanced_sample(labels, repeated, most, seed)
-    some = take(views, rows)
-    _, y = np.unique(labels[rows], return_inverse=True)
-    names = list(start)
-    cosine = np.stack([cosines(some[name], some[name]) for name in names])  # [V, n, n]
+    ordered = {name: views[name] for name in start}
+    if len(repeated) <= FEW_TEXTS:
+        some = take(ordered, rows)
+        cosine = np.stack([cosines(view, view) for view in some.values()])  # [V, n, n]
+        _, y = np.unique(labels[rows], return_inverse=True)
+        refuse_nan(cosine)
+        return maximise(lambda theta: leave_one_out_loss(theta, cosine, y), len(rows), start)
+    seen = neighbourhoods(ordered, labels, rows, normalised(start))
+    refuse_nan(seen.cosine)
+    return maximise(lambda theta: neighbours_loss(theta, seen), len(rows), start)
+
+
+def refuse_nan(cosine: FloatArray) -> None:
+    """Raises `FloatingPointError` where a number is not finite."""
     if not np.isfinite(cosine).all():
         raise FloatingPointError("a view of the training texts holds a number that is not finite")
-    return maximise(cosine, y, names, start)
 
 
-def maximise(cosine: FloatArray, y: IntArray, names: list[str], start: Mapping[str, ViewKernel]) -> Weighed:
-    """Adam on the logarithms of weights, slopes, noise and power."""
-    n, v = len(y), len(names)
-    parts = [start[name] for name in names]
+def maximise(loss_of: Callable[[Theta], tuple[float, Theta]], texts: int, start: Mapping[str, ViewKernel]) -> Weighed:
+    """Adam on the logarithms of weights, slopes, noise and power; the loss is a mean over so many texts."""
+    v, parts = len(start), list(start.values())
     centre = np.log(
         [max(part.weight, SMALLEST_WEIGHT) for part in parts]
         + [part.slope for part in parts]
@@ -80,76 +87,15 @@ def maximise(cosine: FloatArray, y: IntArray, names: list[str], start: Mapping[s
     optimiser = Adam([theta])
     best, chosen, evidence = np.inf, centre, np.nan
     for _ in range(STEPS):
-        loss, gradient = leave_one_out_loss(theta, cosine, y)
-        strayed = PRIOR_STRENGTH / n * (theta - centre)
+        loss, gradient = loss_of(theta)
+        strayed = PRIOR_STRENGTH / texts * (theta - centre)
         total = loss + 0.5 * float(strayed @ (theta - centre))
         if total < best:
             best, chosen, evidence = total, theta.copy(), -loss
         optimiser.step([gradient + strayed], RATE)
     weights, slopes, noise = np.exp(chosen[:v]), np.exp(chosen[v : 2 * v]), np.exp(chosen[2 * v])
-    found = {name: ViewKernel(float(w), float(g)) for name, w, g in zip(names, weights, slopes, strict=True)}
+    found = {name: ViewKernel(float(w), float(g)) for name, w, g in zip(start, weights, slopes, strict=True)}
     return Weighed(normalised(found), float(noise), evidence)
-
-
-def leave_one_out_loss(theta: NDArray[Any], cosine: FloatArray, y: IntArray) -> tuple[float, NDArray[Any]]:
-    """Mean negative log probability, in nats, of each label by the other texts; and its gradient by theta.
-
-    Args:
-        theta: logarithms of weights [V] (which are made to sum to 1), slopes [V], noise and power.
-        cosine: [V, n, n].
-        y: labels [n].
-
-    With K the kernel matrix, A = (K + noise I)^-1 and T the targets, the left-out mean is T - (A T)_ik / A_ii. If G is
-    the gradient by it, that by K is A (G / diag A) (A T)^T - A diag(h) A, with h_i = sum over k of G_ik (A T)_ik /
-    A_ii^2.
-    """
-    v, n = cosine.shape[:2]
-    weights, slopes = softmax(theta[:v]).astype(np.float32), np.exp(theta[v : 2 * v]).astype(np.float32)
-    noise, power = np.float32(np.exp(theta[2 * v])), float(np.exp(theta[2 * v + 1]))
-    each = cosine - 1
-    each *= slopes[:, None, None]
-    np.exp(each, out=each)  # [V, n, n]
-    inverse = inverted(np.tensordot(weights, each, 1) + noise * np.eye(n, dtype=np.float32))
-    targets = (y[:, None] == np.arange(y.max() + 1)).astype(np.float32)  # [n, K]
-    solved, diagonal = inverse @ targets, inverse.diagonal()[:, None]
-    loss, by_latent, by_power = link_loss(targets - solved / diagonal, y, power)
-    pull = (by_latent * solved).sum(axis=1) / diagonal[:, 0] ** 2
-    by_kernel = (inverse @ (by_latent / diagonal)) @ solved.T - (inverse * pull) @ inverse  # [n, n]
-    by_weights, by_slopes = np.empty(v), np.empty(v)
-    for i, part in enumerate(each):
-        weighed = part * by_kernel
-        by_weights[i] = weighed.sum()
-        by_slopes[i] = weights[i] * (np.vdot(weighed, cosine[i]) - by_weights[i])
-    by_log_weights = weights * (by_weights - weights @ by_weights)
-    by_noise = noise * by_kernel.trace()
-    return loss, np.concatenate([by_log_weights, slopes * by_slopes, [by_noise, power * by_power]])
-
-
-def link_loss(latent: FloatArray, y: IntArray, power: float) -> tuple[float, FloatArray, float]:
-    """Mean negative log probability of the labels under the link, and its gradients by latent [n, K] and power."""
-    rows = np.arange(len(y))
-    logits = Link(power, DEFAULT_KNEE).logits(latent)
-    log_p = log_softmax(logits, axis=1)
-    residual = np.exp(log_p)
-    residual[rows, y] -= 1
-    residual /= np.float32(len(y))
-    x = latent / np.float32(DEFAULT_KNEE)
-    log_share = logits / np.float32(power)
-    # d log softplus(x) / dx; where the link follows the latent itself that is 1
-    steep = np.where(x < LOWEST, 1, expit(x) / np.exp(log_share))
-    by_latent: FloatArray = residual * steep * np.float32(power / DEFAULT_KNEE)
-    return -float(log_p[rows, y].mean()), by_latent, float((residual * log_share).sum())
-
-
-def inverted(matrix: FloatArray) -> FloatArray:
-    """The inverse of a positive definite matrix. Raises `np.linalg.LinAlgError` if it is none."""
-    lower, failed = spotrf(matrix, lower=1, overwrite_a=1)  # zeros above the diagonal
-    if failed:
-        raise np.linalg.LinAlgError("the kernel of the views is not positive definite")
-    inverse, _ = spotri(lower, lower=1, overwrite_c=1)
-    whole: FloatArray = inverse + inverse.T
-    whole[np.diag_indices(len(whole))] /= 2
-    return whole
 
 
 def normalised(parts: Mapping[str, ViewKernel]) -> MultiViewKernel:

@@ -8,27 +8,15 @@ import numpy as np
 import pytest
 
 import dialogue.posterior.weighing as weighing_module
-from dialogue.posterior.kernel import MultiViewKernel, ViewKernel, cosines
-from dialogue.posterior.link import DEFAULT_KNEE, Link
+from dialogue.posterior.evidence import leave_one_out_loss
+from dialogue.posterior.kernel import ViewKernel, cosines
+from dialogue.posterior.link import DEFAULT_POWER
 from dialogue.posterior.process import fit_process
-from dialogue.posterior.weighing import (
-    DEFAULT_NOISE,
-    DEFAULT_POWER,
-    PRIOR_STRENGTH,
-    balanced_sample,
-    inverted,
-    leave_one_out_loss,
-    link_loss,
-    normalised,
-    weigh,
-)
-from tests.dialogue.toys import labelled, noise_rows, rows_of, sparse
+from dialogue.posterior.sample import balanced_sample
+from dialogue.posterior.weighing import DEFAULT_NOISE, PRIOR_STRENGTH, normalised, weigh
+from tests.dialogue.toys import good_and_noise, labelled, noise_rows, rows_of, sparse
 
 EVEN = {"good": ViewKernel(0.5, 3.0), "noise": ViewKernel(0.5, 3.0)}
-
-
-def good_and_noise(labels: Any) -> dict[str, Any]:
-    return {"good": rows_of(labels, 10, 1.2, 0), "noise": noise_rows(len(labels), 10, 1)}
 
 
 def test_a_view_of_pure_noise_has_nothing_to_say_of_new_texts() -> None:
@@ -63,49 +51,6 @@ def test_the_evidence_is_better_than_at_the_start() -> None:
     assert weigh(views, labels, EVEN, seed=0).evidence > before + 0.1
 
 
-def test_the_loss_is_that_of_the_process_s_own_leave_one_out() -> None:
-    labels = labelled(5, 4)
-    views = good_and_noise(labels)
-    theta = np.log([0.8, 0.2, 2.0, 1.0, 0.2, 3.0])
-    found, _ = leave_one_out_loss(theta, np.stack([cosines(view, view) for view in views.values()]), labels)
-    kernel = MultiViewKernel({"good": ViewKernel(0.8, 2.0), "noise": ViewKernel(0.2, 1.0)})
-    fit = fit_process(kernel, views, labels, 5, np.full(20, 0.2, np.float32))
-    log_p = np.log(Link(3.0, DEFAULT_KNEE)(fit.example_out.mean))[np.arange(20), labels]
-    assert found == pytest.approx(-log_p.mean(), abs=1e-4)
-
-
-def test_the_gradient_of_the_loss_agrees_with_finite_differences() -> None:
-    labels = labelled(5, 4)
-    cosine = np.stack([cosines(view, view) for view in good_and_noise(labels).values()])
-    theta = np.log([0.8, 0.2, 2.0, 1.0, 0.2, 3.0])
-    gradient = leave_one_out_loss(theta, cosine, labels)[1]
-    for place in range(len(theta)):
-        step = np.zeros(len(theta))
-        step[place] = 1e-2
-        above, below = (leave_one_out_loss(theta + sign * step, cosine, labels)[0] for sign in (1, -1))
-        assert gradient[place] == pytest.approx((above - below) / 2e-2, rel=0.01, abs=2e-4)
-
-
-@pytest.mark.parametrize("latent", [-1.5, -0.61, -0.59, -0.1, 0.0, 0.02, 0.7])
-def test_the_gradient_of_the_link_agrees_with_finite_differences(latent: float) -> None:
-    y, rest = np.array([0, 1]), [[0.3, 0.1], [0.2, 0.4]]
-
-    def loss(shift: float, power: float) -> float:
-        return link_loss(np.array([[latent + shift, *rest[0]], [0.5, *rest[1]]]), y, power)[0]
-
-    _, by_latent, by_power = link_loss(np.array([[latent, *rest[0]], [0.5, *rest[1]]]), y, 3.0)
-    assert by_latent[0, 0] == pytest.approx((loss(1e-5, 3.0) - loss(-1e-5, 3.0)) / 2e-5, rel=1e-3, abs=1e-5)
-    assert by_power == pytest.approx((loss(0, 3.01) - loss(0, 2.99)) / 0.02, rel=1e-3, abs=1e-5)
-
-
-def test_a_matrix_is_inverted_or_said_to_have_no_inverse() -> None:
-    rows = np.random.default_rng(0).standard_normal((8, 5)).astype(np.float32)
-    matrix = rows.T @ rows
-    assert np.allclose(inverted(matrix.copy()) @ matrix, np.eye(5), atol=1e-3)
-    with pytest.raises(np.linalg.LinAlgError, match="positive definite"):
-        inverted(-matrix)
-
-
 def test_where_there_are_few_texts_the_prior_holds_the_weights() -> None:
     labels = labelled(2, 2)
     weighed = weigh(good_and_noise(labels), labels, EVEN, seed=0)
@@ -128,19 +73,35 @@ def test_two_intents_of_two_texts_are_enough_to_weigh() -> None:
     assert np.isfinite(weigh(good_and_noise(labels), labels, EVEN, seed=0).evidence)
 
 
-def test_a_large_bot_is_weighed_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weighing_module, "FEW_TEXTS", 24)
-    seen: list[int] = []
-    real = weighing_module.leave_one_out_loss
+@pytest.mark.parametrize(("most", "asked"), [(1000, "leave_one_out_loss"), (100, "neighbours_loss")])
+def test_a_sample_is_left_out_and_in_a_large_bot_the_nearest_of_all_answer_for_it(
+    monkeypatch: pytest.MonkeyPatch, most: int, asked: str
+) -> None:
+    monkeypatch.setattr(weighing_module, "FEW_TEXTS", most)
+    monkeypatch.setattr(weighing_module, "FEWEST", 24)
+    left_out: list[int] = []
+    real = getattr(weighing_module, asked)
 
-    def spy(theta: Any, cosine: Any, y: Any) -> Any:
-        seen.append(len(y))
-        return real(theta, cosine, y)
+    def spy(*given: Any) -> Any:
+        left_out.append(len(given[-1] if asked == "leave_one_out_loss" else given[-1].y))
+        return real(*given)
 
-    monkeypatch.setattr(weighing_module, "leave_one_out_loss", spy)
+    monkeypatch.setattr(weighing_module, asked, spy)
     labels = labelled(6, 20)
-    weigh(good_and_noise(labels), labels, EVEN, seed=0)
-    assert set(seen) == {24}
+    weighed = weigh(good_and_noise(labels), labels, EVEN, seed=0)
+    assert set(left_out) == {24}
+    assert weighed.kernel.parts["noise"].weight < weighed.kernel.parts["good"].weight
+    assert weighed.evidence > -np.log(6) + 0.1  # a guess at one of six intents
+
+
+@pytest.mark.parametrize("most", [1000, 10])
+def test_a_view_that_holds_a_nan_is_refused(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(weighing_module, "FEW_TEXTS", most)
+    labels = labelled(4, 5)
+    views = good_and_noise(labels)
+    views["noise"][3, 3] = np.nan
+    with pytest.raises(FloatingPointError, match="not finite"):
+        weigh(views, labels, EVEN, seed=0)
 
 
 def test_the_seed_decides() -> None:

@@ -24,6 +24,11 @@ def noise_rows(count: int, width: int, seed: int) -> Any:
     return unit(np.random.default_rng(seed).standard_normal((count, width)).astype(np.float32))
 
 
+def good_and_noise(labels: Any) -> dict[str, Any]:
+    """A view that knows something of the intents, and one that knows nothing."""
+    return {"good": rows_of(labels, 10, 1.2, 0), "noise": noise_rows(len(labels), 10, 1)}
+
+
 def sparse(rows: Any, share: float = 0.4) -> csr_matrix:
     """Rows with their smallest entries left out, unit again, CSR."""
     cut = np.quantile(np.abs(rows), share)
