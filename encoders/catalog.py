@@ -35,7 +35,7 @@ class UnknownEncoderError(ValueError):
 
 
 class OptionError(ValueError):
-    """An option an encoder does not take, or a value of the wrong type. `key` is the option."""
+    """An option an encoder does not take, or a value of the wrong type or out of its range. `key` is the option."""
 
     def __init__(self, message: str, key: str) -> None:
         super().__init__(message)
@@ -72,7 +72,7 @@ def build(type_name: str, options: Mapping[str, Any]) -> Encoder:
 
     Raises:
         UnknownEncoderError: if the type does not exist.
-        OptionError: if an option is unknown, missing, or not of the annotated type.
+        OptionError: if an option is unknown, missing, or not of the annotated type and range (`encoders.options`).
     """
     found = resolve(type_name)
     return found(**check_options(type_name, found, options))
@@ -82,7 +82,7 @@ def check_options(type_name: str, encoder: type[Encoder], options: Mapping[str, 
     """Options converted to the annotated types: a list becomes a tuple, an integer a float, a string a path.
 
     Raises:
-        OptionError: if an option is unknown, missing, or not of the annotated type.
+        OptionError: if an option is unknown, missing, or not of the annotated type and range (`encoders.options`).
     """
     parameters = {
         name: parameter
@@ -95,7 +95,7 @@ def check_options(type_name: str, encoder: type[Encoder], options: Mapping[str, 
     for key, parameter in parameters.items():
         if parameter.default is inspect.Parameter.empty and key not in options:
             raise OptionError(f"encoder {type_name!r} needs the option {key!r}", key)
-    hints = get_type_hints(encoder.__init__)
+    hints = get_type_hints(encoder.__init__, include_extras=True)
     return {key: _convert(type_name, key, value, hints.get(key, Any)) for key, value in options.items()}
 
 

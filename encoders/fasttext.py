@@ -13,6 +13,7 @@ from typing_extensions import Self
 
 from encoders.base import NotFittedError
 from encoders.features import Features, Utterance
+from encoders.options import Positive
 from encoders.pooling import RATE, enough_epochs, sif_weights, static_features, word_forms
 from encoders.storage import read_json, write_json
 from encoders.tokenizer import well_formed
@@ -42,12 +43,12 @@ class FastTextEncoder:
         self,
         *,
         vectors: str | None = None,
-        dim: int = 100,
-        epochs: int | None = None,
-        window: int = 5,
-        min_count: int = 1,
+        dim: Positive = 100,
+        epochs: Positive | None = None,
+        window: Positive = 5,
+        min_count: Positive = 1,
         char_ngrams: tuple[int, int] = (1, 4),
-        buckets: int = 20_000,
+        buckets: Positive = 20_000,
     ) -> None:
         self.vectors = vectors
         self.options: dict[str, Any] = {

@@ -15,6 +15,7 @@ from typing_extensions import Self
 from encoders.base import NotFittedError
 from encoders.features import Features, FloatArray, Utterance, word_mask
 from encoders.gru_forward import ARRAYS, Vocabulary, Ways, states
+from encoders.options import Even, NotNegative, Positive, Rate
 from encoders.pooling import normalise, word_forms
 from encoders.storage import map_arrays, read_json, write_arrays, write_json
 
@@ -58,14 +59,14 @@ class GRUEncoder:
     def __init__(
         self,
         *,
-        dim: int = 128,
-        word_dim: int = 64,
-        char_dim: int = 16,
-        spelling_dim: int = 32,
-        epochs: int | None = None,
-        learning_rate: float = 2e-2,
-        min_count: int = 1,
-        max_tokens: int = 128,
+        dim: Even = 128,
+        word_dim: Positive = 64,
+        char_dim: Positive = 16,
+        spelling_dim: Positive = 32,
+        epochs: NotNegative | None = None,
+        learning_rate: Rate = 2e-2,
+        min_count: Positive = 1,
+        max_tokens: Positive = 128,
     ) -> None:
         self.options: dict[str, Any] = {
             "dim": dim,

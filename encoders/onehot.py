@@ -17,6 +17,7 @@ from typing_extensions import Self
 
 from encoders.base import NotFittedError
 from encoders.features import Features, Utterance, word_mask
+from encoders.options import Positive
 from encoders.storage import read_json, write_json
 
 FILE = "onehot.json"
@@ -84,9 +85,9 @@ class OneHotEncoder:
     def __init__(
         self,
         *,
-        word_ngrams: int = 2,
+        word_ngrams: Positive = 2,
         char_ngrams: tuple[int, int] = (2, 4),
-        min_count: int = 1,
+        min_count: Positive = 1,
         lowercase: bool = True,
     ) -> None:
         self.word_ngrams = word_ngrams

@@ -18,6 +18,7 @@ from typing_extensions import Self
 
 from encoders.base import NotFittedError
 from encoders.features import Features, FloatArray, Utterance
+from encoders.options import NotNegative, Positive
 from encoders.pooling import RATE, enough_epochs, sif_weights, static_features, word_forms
 from encoders.storage import map_arrays, read_json, write_arrays, write_json
 
@@ -61,11 +62,11 @@ class Word2VecEncoder:
         self,
         *,
         vectors: str | None = None,
-        dim: int = 100,
-        epochs: int | None = None,
-        window: int = 5,
-        min_count: int = 1,
-        negative: int = 5,
+        dim: Positive = 100,
+        epochs: Positive | None = None,
+        window: Positive = 5,
+        min_count: Positive = 1,
+        negative: NotNegative = 5,
     ) -> None:
         self.vectors = vectors
         self.options: dict[str, Any] = {
