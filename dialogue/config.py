@@ -106,7 +106,7 @@ class Fusion(Section):
         default=2, ge=2, description="Members trained, each on all folds but its own; all read a message."
     )
     batch_size: int = Field(default=64, ge=4, description="Sentences a step.")
-    learning_rate: float = Field(default=1e-4, gt=0, description="Peak learning rate of AdamW.")
+    learning_rate: float = Field(default=2e-4, gt=0, description="Peak learning rate of AdamW.")
     weight_decay: float = Field(default=0.01, ge=0, description="Weight decay of AdamW.")
     dropout: Share = Field(default=0.1, description="Share of the Transformer's numbers dropped in training.")
     encoder_dropout: Share = Field(default=0.1, description="How often an encoder is dropped as a whole in training.")
