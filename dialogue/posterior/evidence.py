@@ -1,7 +1,7 @@
 """How probable the labels of left-out texts are under a kernel, exactly, and the gradient of that.
 
-A candidate is theta, the logarithms of the views' weights (which are made to sum to 1), of their slopes, of the noise
-and of the link's power. Its loss is the mean negative log probability, in nats, of each label by the other texts.
+What is judged is theta: the logarithms of the views' weights (which are made to sum to 1), of their slopes, of the
+noise and of the link's power. Its loss is the mean negative log probability, in nats, of each label by the other texts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Theta = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class Hyperparameters:
     """What a theta of 2 V + 2 numbers says: weights [V], slopes [V], noise, power."""
 
     weights: FloatArray
@@ -30,7 +30,7 @@ class Candidate:
     power: float
 
     @classmethod
-    def of(cls, theta: Theta) -> Candidate:
+    def of(cls, theta: Theta) -> Hyperparameters:
         """Read it."""
         v = len(theta) // 2 - 1
         weights = softmax(theta[:v]).astype(np.float32)
@@ -56,7 +56,7 @@ def leave_one_out_loss(theta: Theta, cosine: FloatArray, y: IntArray) -> tuple[f
     A diag(h) A, with h_i = sum over k of G_ik (A T)_ik / A_ii^2.
     """
     v, n = cosine.shape[:2]
-    at = Candidate.of(theta)
+    at = Hyperparameters.of(theta)
     each = cosine - 1
     each *= at.slopes[:, None, None]
     np.exp(each, out=each)  # [V, n, n]

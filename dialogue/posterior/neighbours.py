@@ -16,7 +16,7 @@ import numpy as np
 from scipy.linalg.lapack import spotrf, spotrs
 from scipy.sparse import csr_matrix
 
-from dialogue.posterior.evidence import Candidate, Theta, link_loss
+from dialogue.posterior.evidence import Hyperparameters, Theta, link_loss
 from dialogue.posterior.kernel import FloatArray, IntArray, MultiViewKernel, View, Views, count, take
 
 NEIGHBOURS = 64
@@ -78,7 +78,7 @@ def neighbours_loss(theta: Theta, seen: Neighbourhoods) -> tuple[float, Theta]:
     sum of b over its neighbours. If g are the gradients by the means of the neighbours' own classes and a = S^-1 g,
     that by k is a, and that by S is -b a^T.
     """
-    at = Candidate.of(theta)
+    at = Hyperparameters.of(theta)
     m, v, _, n = seen.cosine.shape
     noise = at.noise * np.eye(n, dtype=np.float32)
     loss, by_power, by_noise = 0.0, 0.0, 0.0
