@@ -1,10 +1,9 @@
 """How probable the labels of left-out texts are by their nearest neighbours alone, and the gradient of that.
 
 Exactly, every step costs an inverse of all texts; a sample of them is cheaper, but its texts lie further apart, and
-the kernel that serves them is not that of the whole: with a hundred texts an intent it is steeper. What a text's
-left-out probability rests on are the texts next to it. So each of some texts is predicted from its n nearest, taken
-from all there are (Vecchia 1988; Datta et al. 2016, "Hierarchical Nearest-Neighbor Gaussian Process Models"), which
-costs one small system a text.
+the kernel that serves them is not that of the whole. What a text's left-out probability rests on are the texts next to
+it. So each of some texts is predicted from its n nearest, taken from all there are (Vecchia 1988; Datta et al. 2016,
+"Hierarchical Nearest-Neighbor Gaussian Process Models"), which costs one small system a text.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ def nearest(views: Views, rows: IntArray, kernel: MultiViewKernel) -> IntArray:
 
 
 def among(view: View) -> FloatArray:
-    """Inner products of the rows of a view with each other."""
+    """Inner products [B, B] of the B rows of a view with each other."""
     product = view @ view.T
     return product.toarray() if isinstance(product, csr_matrix) else product
 
@@ -107,7 +106,7 @@ def neighbours_loss(theta: Theta, seen: Neighbourhoods) -> tuple[float, Theta]:
 
 
 def root(matrix: FloatArray) -> FloatArray:
-    """The lower Cholesky factor. Raises `np.linalg.LinAlgError` if there is none."""
+    """The lower Cholesky factor [n, n]. Raises `np.linalg.LinAlgError` if there is none."""
     lower, failed = spotrf(matrix.T, lower=1, clean=0)
     if failed:
         raise np.linalg.LinAlgError("the kernel of the views is not positive definite")

@@ -94,6 +94,17 @@ def test_a_sample_is_left_out_and_in_a_large_bot_the_nearest_of_all_answer_for_i
     assert weighed.evidence > -np.log(6) + 0.1  # a guess at one of six intents
 
 
+@pytest.mark.parametrize("views", ["all alike", "alike in an intent", "nothing"])
+def test_a_large_bot_of_repeated_or_empty_views_is_weighed(monkeypatch: pytest.MonkeyPatch, views: str) -> None:
+    monkeypatch.setattr(weighing_module, "FEW_TEXTS", 10)
+    labels = np.arange(200) % 4
+    rows = {"all alike": rows_of(np.zeros(200, np.int64), 8, 0, 0), "alike in an intent": rows_of(labels, 8, 0, 0)}
+    view = rows.get(views, np.zeros((200, 8), np.float32))
+    weighed = weigh({"good": view, "noise": view}, labels, EVEN, seed=0)
+    assert np.isfinite([weighed.evidence, weighed.noise]).all()
+    assert (weighed.evidence > -0.01) == (views == "alike in an intent")
+
+
 @pytest.mark.parametrize("most", [1000, 10])
 def test_a_view_that_holds_a_nan_is_refused(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     monkeypatch.setattr(weighing_module, "FEW_TEXTS", most)
