@@ -99,7 +99,9 @@ class Fusion(Section):
     tune: Literal["none", "last_layers", "all"] = Field(
         default="last_layers", description="Which layers of the pretrained encoder are tuned; none trains in seconds."
     )
-    layers: Count = Field(default=1, description="Number of last layers the fusion continues.")
+    layers: Count | None = Field(
+        default=1, description="Number of last layers the fusion continues; null for as many as the examples pay for."
+    )
     epochs: Count = Field(default=3, description="Most passes over the training data.")
     patience: Count = Field(default=1, description="Passes without progress on held-out data before it stops.")
     folds: int = Field(

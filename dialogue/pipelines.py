@@ -41,7 +41,7 @@ DEFAULT: PipelineName = "balanced"
 PIPELINES: Mapping[PipelineName, Pipeline] = {
     "fast": Pipeline({**WORDS, **ENGLISH}, {**WORDS, "bert": E5}, {"tune": "none"}),
     "balanced": Pipeline({**OWN, **ENGLISH}, {**OWN, **MULTILINGUAL}),
-    "best": Pipeline({**OWN, **ENGLISH, "e5": E5}, {**OWN, **MULTILINGUAL}, {"layers": 2}),
+    "best": Pipeline({**OWN, **ENGLISH, "e5": E5}, {**OWN, **MULTILINGUAL}, {"layers": None}),
     "chinese": Pipeline(CHINESE, CHINESE, {"tune": "none"}),
 }
 

@@ -151,7 +151,8 @@ def recipe_of(config: Config) -> Recipe:
 
 def shape_of(section: FusionSection, top: TopLayers | None, units: Units) -> FusionConfig:
     """The sizes of a fusion that continues `top`, or begins with nothing, and reads these views."""
-    scratch = {"hidden": WIDTH, "heads": HEADS, "feed_forward": 2 * WIDTH, "layers": section.layers, "epsilon": 1e-12}
+    layers = section.layers or 1
+    scratch = {"hidden": WIDTH, "heads": HEADS, "feed_forward": 2 * WIDTH, "layers": layers, "epsilon": 1e-12}
     return FusionConfig(
         **(scratch if top is None else sizes_of(top)),
         dropout=section.dropout,

@@ -36,6 +36,7 @@ Progress = Callable[[str, int, int], None]
 SKIPPED = 6  # the tagger reads the states after one sixth of the layers
 TUNED, FEWEST_TUNED = 3, 2000  # layers that it tunes from there on; texts with an entity, below which it tunes none
 FEW_ANNOTATED = 40  # texts with an entity; below, what was annotated is remembered, too
+TEXTS_TIMES_LAYERS, FEWEST_LAYERS = 12_000, 2  # of a fusion, where bot.yml does not say how many
 HINT_LOOSENESS = 2.0  # a name or description is worth half an example
 START: Mapping[str, ViewKernel] = {
     "bert": ViewKernel(1.0, 3.0),
@@ -202,7 +203,7 @@ def fit_encoders(
             fitted[name] = fit_encoder(name, encoder, utterances, classes, config.seed)
     progress("encoders", len(built), len(built))
     types = {name: config.encoders[name].type for name in fitted}
-    return EncoderSet(fitted, types, to_continue(fitted, config.fusion)), learners
+    return EncoderSet(fitted, types, to_continue(fitted, config.fusion, len(utterances))), learners
 
 
 def to_tag(encoders: Mapping[str, Encoder]) -> tuple[Continued, ...]:
@@ -225,12 +226,17 @@ def layers_to_tune(encoders: EncoderSet) -> dict[str, TopLayers]:
     return found
 
 
-def to_continue(encoders: Mapping[str, Encoder], fusion: FusionSection) -> Continued | None:
-    """The first pretrained encoder whose last layers can be continued."""
+def to_continue(encoders: Mapping[str, Encoder], fusion: FusionSection, texts: int) -> Continued | None:
+    """The first pretrained encoder whose last layers can be continued, by a fusion that learns from so many texts."""
     if fusion.tune == "none":
         return None
+    wanted = layers_for(texts) if fusion.layers is None else fusion.layers
     for name, encoder in encoders.items():
         if isinstance(encoder, BertEncoder) and encoder.continues:
-            layers = encoder.layers if fusion.tune == "all" else min(fusion.layers, encoder.layers)
-            return Continued(name, layers)
+            return Continued(name, encoder.layers if fusion.tune == "all" else min(wanted, encoder.layers))
     return None
+
+
+def layers_for(texts: int) -> int:
+    """How many layers to tune on so many texts: the fewer they are, the more it helps, and the less it costs."""
+    return max(FEWEST_LAYERS, TEXTS_TIMES_LAYERS // texts)

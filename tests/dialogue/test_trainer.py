@@ -12,7 +12,7 @@ import torch
 
 import dialogue.training.members as members_module
 import dialogue.training.trainer as trainer_module
-from dialogue.encoding import EncoderSet
+from dialogue.encoding import Continued, EncoderSet
 from dialogue.errors import TrainingError
 from dialogue.fusion.member import FUSION_VIEW, Member, average, load_fusion, out_of_fold
 from dialogue.model import Model
@@ -20,7 +20,7 @@ from dialogue.posterior.family import PosteriorName
 from dialogue.posterior.kernel import View
 from dialogue.training.corpus import Corpus
 from dialogue.training.members import Material, train_members
-from dialogue.training.trainer import answers_of, fit_encoders, train_model
+from dialogue.training.trainer import answers_of, fit_encoders, layers_for, train_model
 from encoders.onehot import OneHotEncoder
 from encoders.tokenizer import tokenize
 from policies.types import Entity
@@ -124,6 +124,22 @@ def test_only_encoders_that_need_no_labels_are_fitted_on_everything(tmp_path: Pa
     assert list(encoders.encoders) == ["words"]
     assert encoders.continued is None
     assert learners == ("w",)
+
+
+@pytest.mark.parametrize(
+    ("texts", "layers"), [(1, 12_000), (2_000, 6), (2_001, 5), (4_000, 3), (6_000, 2), (90_000, 2)]
+)
+def test_the_fewer_texts_the_more_layers_are_tuned(texts: int, layers: int) -> None:
+    assert layers_for(texts) == layers
+
+
+@pytest.mark.parametrize(("fusion", "layers"), [({"layers": 1}, 1), ({"layers": None}, 3), ({"tune": "all"}, 3)])
+def test_no_more_layers_are_continued_than_there_are(tmp_path: Path, fusion: dict[str, object], layers: int) -> None:
+    bert = {"type": "bert", "model": str(save_tiny("bert", tmp_path / "bert")), "max_tokens": 24}
+    made = config(tmp_path, encoders={"bert": bert}, fusion=fusion)
+    taught = corpus(2)
+    encoders, _ = fit_encoders(made, [tokenize(text) for text in taught.texts], taught.classes, quiet)
+    assert encoders.continued == Continued("bert", layers)
 
 
 def test_texts_know_their_stored_answers() -> None:
