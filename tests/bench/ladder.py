@@ -64,8 +64,8 @@ def clinc(size: str, train: str, seeds: tuple[int, ...]) -> Task:
 TASKS = (
     clinc("10", "few_shot/train_10", (0, 1, 2)),
     Task("banking77/10", "banking77/few_shot/train_10.jsonl", "banking77/test.jsonl", "en", (0, 1, 2)),
-    Task("banking77/full", "banking77/train.jsonl", "banking77/test.jsonl", "en", (0,)),
-    clinc("full", "train", (0,)),
+    Task("banking77/full", "banking77/train.jsonl", "banking77/test.jsonl", "en", (0, 1, 2)),
+    clinc("full", "train", (0, 1, 2)),
     Task("massive_zh/full", "massive_zh/train.jsonl", "massive_zh/test.jsonl", "zh", (0,)),
     clinc("5", "few_shot/train_5", (0, 1, 2)),
     Task("banking77/5", "banking77/few_shot/train_5.jsonl", "banking77/test.jsonl", "en", (0, 1, 2)),
