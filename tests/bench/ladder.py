@@ -1,6 +1,6 @@
 """The ladder: every encoder alone with logistic regression, their late average, and the fused bot.
 
-    python -m tests.bench.ladder                              the whole, about two hours on two cores
+    python -m tests.bench.ladder                              the whole, about three hours on two cores
     python -m tests.bench.ladder --only clinc150/10           one data set and size
     python -m tests.bench.ladder --only clinc150/10 --rung fusion
     python -m tests.bench.ladder --large                      all-mpnet-base-v2 in place of MiniLM, about three hours
