@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from struct import Struct
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +20,9 @@ from encoders.bert_lower import LowerStates
 from encoders.features import Features, FloatArray, Utterance, word_mask
 
 CHUNK = 256  # texts encoded, and committed, at a time
+FORMAT = 2  # of a text's features
+SIZES, KINDS = Struct("<5I"), tuple(map(np.dtype, ("<f2", "<f4", "<f2", "<i4")))  # of what `Encoded` holds
+PAGE = 16_384  # bytes; a text takes some 20,000
 SCHEMA = (
     "CREATE TABLE IF NOT EXISTS features (number INTEGER PRIMARY KEY, key BLOB UNIQUE NOT NULL, value BLOB NOT NULL)"
 )
@@ -98,6 +103,7 @@ class FeatureCache:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         try:
             with closing(sqlite3.connect(self.file, timeout=60)) as database:
+                database.execute(f"PRAGMA page_size = {PAGE}")  # of a new file
                 database.execute("PRAGMA journal_mode = WAL")
                 database.execute("PRAGMA synchronous = NORMAL")
                 database.execute(SCHEMA)
@@ -144,7 +150,7 @@ def _stack(arrays: Sequence[NDArray[Any]], longest: int, kind: type[np.generic])
 
 def _key(fingerprint: str, layers: Sequence[int], utterance: Utterance) -> bytes:
     spans = [(token.start, token.end) for token in utterance.tokens]
-    return hashlib.sha256(json.dumps([fingerprint, list(layers), utterance.text, spans]).encode()).digest()
+    return hashlib.sha256(json.dumps([FORMAT, fingerprint, list(layers), utterance.text, spans]).encode()).digest()
 
 
 def _read(database: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, Encoded]:
@@ -168,14 +174,18 @@ def _forget(database: sqlite3.Connection, limit: int) -> None:
 
 
 def _pack(encoded: Encoded) -> bytes:
-    from safetensors.numpy import save
-
-    fields = {name: getattr(encoded, name) for name in Encoded.__slots__}
-    packed: bytes = save({name: np.ascontiguousarray(array) for name, array in fields.items()})
-    return packed
+    """Sizes, then the four arrays one after another, little-endian."""
+    sizes = SIZES.pack(*encoded.words.shape, len(encoded.sentence), *encoded.below.shape)
+    arrays: tuple[NDArray[Any], ...] = (encoded.words, encoded.sentence, encoded.below, encoded.offsets)
+    return b"".join(
+        [sizes, *(array.astype(kind, copy=False).tobytes() for array, kind in zip(arrays, KINDS, strict=True))]
+    )
 
 
 def _unpack(value: bytes) -> Encoded:
-    from safetensors.numpy import load
-
-    return Encoded(**load(value))
+    tokens, width, sentence, subwords, below = SIZES.unpack_from(value)
+    packed, place, arrays = bytearray(value), SIZES.size, []  # what is read from a bytearray can be written to
+    for shape, kind in zip(((tokens, width), (sentence,), (subwords, below), (subwords, 2)), KINDS, strict=True):
+        arrays.append(np.frombuffer(packed, kind, math.prod(shape), place).reshape(shape))
+        place += arrays[-1].nbytes
+    return Encoded(*arrays)

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
+from torch.nn.utils.rnn import pad_sequence
 from typing_extensions import Self
 
 from encoders.adamw import AdamW
 from encoders.features import FloatArray
 from encoders.gru_forward import ARRAYS, KERNEL, UNKNOWN, Vocabulary
+from encoders.gru_recurrence import both_ways
 
 LEAST_BATCH, MOST_BATCH, STEPS = 16, 64, 8  # a batch is what gives that many steps an epoch, within the bounds
 ENOUGH_STEPS, LEAST_EPOCHS, MOST_EPOCHS = 80, 3, 8  # as many passes as give that many steps, within the bounds
@@ -59,8 +60,7 @@ class Network(nn.Module):
         """
         spelled = spell(self.characters(characters), self.convolution)  # [U, F]
         inputs = torch.cat([self.words(words), spelled[forms]], dim=2)  # [B, T, E + F]
-        packed = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
-        states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True)  # [B, T, dim]
+        states = both_ways(self.gru, inputs, lengths)  # [B, T, dim]
         mask = (torch.arange(words.shape[1]) < lengths[:, None])[..., None]  # [B, T, 1]
         mean = states.sum(dim=1) / lengths[:, None]
         top = states.masked_fill(~mask, -2.0).amax(dim=1)  # states lie in -1..1

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from typing_extensions import Self
 
@@ -22,14 +23,14 @@ from encoders.storage import read_json, write_json
 
 FILE = "onehot.json"
 MOST_SPELLED = 10_000  # forms that are remembered with their columns, some 10 MB
-Entries: TypeAlias = dict[int, float]  # column -> value of one row
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """A sorted vocabulary: term -> (column, inverse document frequency)."""
+    """A sorted vocabulary: term -> column, and the inverse document frequency of each column."""
 
-    columns: dict[str, tuple[int, float]]
+    columns: dict[str, int]
+    idf: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -37,33 +38,23 @@ class Terms:
     @classmethod
     def count(cls, documents: Iterable[Iterable[str]], total: int, min_count: int) -> Self:
         """Terms that are in at least `min_count` of `total` documents, with ln((1 + n) / (1 + df)) + 1."""
-        found = Counter(term for document in documents for term in set(document))
+        found = Counter(chain.from_iterable(map(set, documents)))
         kept = sorted(term for term, n in found.items() if n >= min_count)
         return cls.of({term: math.log((1 + total) / (1 + found[term])) + 1 for term in kept})
 
     @classmethod
     def of(cls, frequencies: Mapping[str, float]) -> Self:
         """Number the terms in the given order."""
-        return cls({term: (column, idf) for column, (term, idf) in enumerate(frequencies.items())})
+        return cls({term: column for column, term in enumerate(frequencies)}, np.array(list(frequencies.values())))
 
     def dump(self) -> dict[str, float]:
         """Term -> inverse document frequency, in column order."""
-        return {term: idf for term, (_, idf) in self.columns.items()}
+        return dict(zip(self.columns, self.idf.tolist(), strict=True))
 
-    def known(self, terms: Iterable[str]) -> list[str]:
-        """Those that have a column."""
-        return [term for term in terms if term in self.columns]
-
-    def hot(self, known: Iterable[str], shift: int) -> list[int]:
-        """The columns of known terms, in order, each once."""
-        return sorted({self.columns[term][0] + shift for term in known})
-
-    def tfidf(self, known: Iterable[str], shift: int) -> Entries:
-        """(1 + ln tf) * idf of known terms, L2-normalised."""
-        counts = Counter(known)
-        raw = {self.columns[term]: 1 + math.log(count) for term, count in counts.items()}
-        length = math.sqrt(sum((idf * tf) ** 2 for (_, idf), tf in raw.items()))
-        return {column + shift: idf * tf / length for (column, idf), tf in raw.items()}
+    def known(self, terms: Iterable[str], shift: int) -> list[int]:
+        """The columns of those that have one, moved by `shift`."""
+        columns = self.columns
+        return [columns[term] + shift for term in terms if term in columns]
 
 
 class OneHotEncoder:
@@ -97,7 +88,7 @@ class OneHotEncoder:
         self.forms_: Terms | None = None
         self.phrases_: Terms | None = None
         self.pieces_: Terms | None = None
-        self._spelled: dict[str, tuple[list[int], list[str]]] = {}
+        self._spelled: dict[str, tuple[list[int], list[int]]] = {}
 
     @property
     def dim(self) -> int:
@@ -129,19 +120,16 @@ class OneHotEncoder:
         """Words as CSR [B * T, D], sentences as CSR [B, S]."""
         _, phrases, pieces = self._terms()
         mask = word_mask(tuple(utterances))
-        words: list[Entries] = []
-        sentences: list[Entries] = []
+        words: list[list[int]] = []
+        sentences: list[list[int]] = []
         for utterance in utterances:
             text = self._forms(utterance)
             spelled = [self._spell(form) for form in text]
-            words += [dict.fromkeys(columns, 1.0) for columns, _ in spelled] + [{}] * (mask.shape[1] - len(text))
-            halves = (
-                phrases.tfidf(phrases.known(self._phrases(text)), 0),
-                pieces.tfidf([piece for _, known in spelled for piece in known], len(phrases)),
-            )
-            scale = 1 / math.sqrt(max(1, sum(map(bool, halves))))
-            sentences.append({column: value * scale for half in halves for column, value in sorted(half.items())})
-        return Features(_csr(words, self.dim), mask, _csr(sentences, len(phrases) + len(pieces)))
+            words += [columns for columns, _ in spelled] + [[]] * (mask.shape[1] - len(text))
+            sentences.append(phrases.known(self._phrases(text), 0) + [piece for _, known in spelled for piece in known])
+        starts, columns = _flat(words)
+        hot = csr_matrix((np.ones(len(columns), np.float32), columns, starts), shape=(len(words), self.dim))
+        return Features(hot, mask, _tfidf(sentences, phrases, pieces))
 
     def save(self, folder: Path) -> None:
         """Write onehot.json."""
@@ -171,13 +159,17 @@ class OneHotEncoder:
         normal = [unicodedata.normalize("NFKC", token.text) for token in utterance.tokens]
         return [form.lower() for form in normal] if self.lowercase else normal
 
-    def _spell(self, form: str) -> tuple[list[int], list[str]]:
-        """The columns of a word, and its character n-grams that have one: what people say are mostly the same words."""
+    def _spell(self, form: str) -> tuple[list[int], list[int]]:
+        """The columns of a word, and of its character n-grams in a sentence: what people say are mostly the same words.
+
+        The first are in order, each once; a character n-gram is among the second as often as it occurs.
+        """
         found = self._spelled.get(form)
         if found is None:
-            forms, _, pieces = self._terms()
-            known = pieces.known(self._pieces([form]))
-            found = forms.hot(forms.known([form]), 0) + pieces.hot(known, len(forms)), known
+            forms, phrases, pieces = self._terms()
+            known = pieces.known(self._pieces([form]), 0)
+            hot = forms.known([form], 0) + [len(forms) + piece for piece in sorted(set(known))]
+            found = hot, [len(phrases) + piece for piece in known]
             if len(self._spelled) >= MOST_SPELLED:
                 self._spelled.clear()
             self._spelled[form] = found
@@ -199,9 +191,24 @@ class OneHotEncoder:
                     yield marked[start : start + n]
 
 
-def _csr(rows: Sequence[Entries], width: int) -> csr_matrix:
-    """Sparse [len(rows), width] of rows whose columns are in order."""
-    starts = np.cumsum([0, *map(len, rows)], dtype=np.int32)
-    columns = np.fromiter(chain.from_iterable(rows), np.int32, int(starts[-1]))
-    values = np.fromiter(chain.from_iterable(map(dict.values, rows)), np.float32, int(starts[-1]))
-    return csr_matrix((values, columns, starts), shape=(len(rows), width))
+def _tfidf(sentences: Sequence[Sequence[int]], phrases: Terms, pieces: Terms) -> csr_matrix:
+    """Sparse [B, S] of the terms' columns, phrases before pieces, each as often as it occurs.
+
+    (1 + ln tf) * idf, each half L2-normalised, then both together.
+    """
+    size, width = len(sentences), len(phrases) + len(pieces)
+    starts, columns = _flat(sentences)
+    cells, times = np.unique(np.repeat(np.arange(size), np.diff(starts)) * width + columns, return_counts=True)
+    row, column = np.divmod(cells, max(1, width))
+    values = (1 + np.log(times)) * np.concatenate([phrases.idf, pieces.idf])[column]
+    half = 2 * row + (column >= len(phrases))
+    lengths = np.sqrt(np.bincount(half, values * values, 2 * size))
+    values /= lengths[half] * np.sqrt((lengths.reshape(size, 2) > 0).sum(axis=1))[row]
+    ends = np.searchsorted(row, np.arange(size + 1))
+    return csr_matrix((values.astype(np.float32), column, ends), shape=(size, width))
+
+
+def _flat(rows: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each row begins and ends [len(rows) + 1], and what all of them hold, one after another."""
+    starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+    return starts, np.fromiter(chain.from_iterable(rows), np.int64, int(starts[-1]))

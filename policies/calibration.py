@@ -17,7 +17,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.episodes import UNASKED, Batch, Material, as_written
+from policies.episodes import UNASKED, Batch, Material, as_written, situations
 from policies.history import LISTEN
 from policies.last_layer import LastLayer, Observed, Tuning, fit
 from policies.moves import Numbers
@@ -71,7 +71,7 @@ def _asked(view: View, part: Material, known: Material, rng: np.random.Generator
     features = view.features(batch)[rows, places]
     observed = view.observed
     layer = LastLayer(Tuning(), observed.waves, observed.phases, *[np.zeros((0, 0), np.float32)] * 3)
-    return layer.phi(features, batch.situations[rows, places]), targets[rows, places]
+    return layer.phi(features, situations(part, batch)[rows, places]), targets[rows, places]
 
 
 def _unheard_of(part: Material, batch: Batch, known: Material) -> NDArray[np.bool_]:

@@ -63,7 +63,7 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Situations: tokens [B, L, token_width], states [B, L, state_width], situations [B, L, situation_width].
+    """Moves: tokens [B, L, token_width], states [B, L, state_width], rows of the table [B, L].
 
     `targets` [B, L] are classes, and right with the probability `sure` [B, L]; else `ELSEWHERE` is right. An episode
     counts as much as its weight [B] says.
@@ -71,7 +71,7 @@ class Batch:
 
     tokens: Floats
     states: Floats
-    situations: Floats
+    rows: Numbers
     targets: Numbers
     sure: Floats
     weights: Floats
@@ -178,8 +178,13 @@ def _batch(data: Material, chosen: Sequence[Episode], weights: Floats, rng: np.r
     tokens, sure = data.table.tokens[rows], np.ones(shape, np.float32)
     if rng is not None:
         _spread(data, rows, tokens, sure, rng)
-    situations = situated(tokens, states, data.table.users[rows], data.table.actions[rows], len(data.words.actions) + 1)
-    return Batch(tokens, states, situations, targets, sure, weights)
+    return Batch(tokens, states, rows, targets, sure, weights)
+
+
+def situations(data: Material, batch: Batch) -> Floats:
+    """The situation after each move of a batch: [B, L, situation_width]."""
+    users, actions = data.table.users[batch.rows], data.table.actions[batch.rows]
+    return situated(batch.tokens, batch.states, users, actions, len(data.words.actions) + 1)
 
 
 def _spread(data: Material, rows: Numbers, tokens: Floats, sure: Floats, rng: np.random.Generator) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from policies.calibration import View, calibrate
-from policies.episodes import UNASKED, Batch, Material, as_written, material, varied
+from policies.episodes import UNASKED, Batch, Material, as_written, material, situations, varied
 from policies.habits import habits
 from policies.last_layer import fit, observe
 from policies.learned import Learned
@@ -51,6 +51,6 @@ def _view(data: Material, weights: Mapping[str, Floats], seed: int) -> View:
         shares[np.arange(len(shares)), batch.targets[asked]] = batch.sure[asked]
         shares[:, -1] += 1 - batch.sure[asked]
         counts = np.broadcast_to(batch.weights[:, None], asked.shape)[asked] / len(batches)
-        parts.append((see(batch)[asked], batch.situations[asked], shares, counts))
-    found, situations, shares, counts = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return View(see, observe(found, situations, shares, counts, seed=seed))
+        parts.append((see(batch)[asked], situations(data, batch)[asked], shares, counts))
+    found, places, shares, counts = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return View(see, observe(found, places, shares, counts, seed=seed))

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import cholesky, eigh, lapack, solve_triangular
+from scipy.linalg import cholesky, lapack, solve_triangular
 
 from dialogue.posterior.kernel import FloatArray, IntArray, MultiViewKernel, Views, count, inner
 
 FULL_VARIANCE = 2048
 INDUCING = 1024
-JITTER = 1e-4
+JITTER, TINY = 1e-4, 1e-12  # so that what is positive definite stays so in single, in double precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,14 +212,18 @@ def sparse_factor(across: FloatArray, inducing: IntArray, noise: FloatArray) -> 
     """`reduce` [M, M] of `Process` where some texts stand for all, from their covariances [M, N] with all.
 
     As in Titsias 2009 ("Variational Learning of Inducing Variables in Sparse Gaussian Processes"), who takes K_MM^-1
-    off the variance and gives (K_MM + K_MN noise^-1 K_NM)^-1 back. With K_MM = L L^T and the eigenvalues e and vectors
-    V of L^-1 K_MN noise^-1 K_NM L^-T both together are L^-T V e / (1 + e) V^T L^-1, where nothing cancels.
+    off the variance and gives (K_MM + K_MN noise^-1 K_NM)^-1 back. With K_MM = L L^T and W = A A^T, where A is
+    L^-1 K_MN noise^-1/2, both together are L^-T (1 - (1 + W)^-1) L^-1, in double precision for what cancels.
     """
     wide = across.astype(np.float64)
     root = cholesky(wide[:, inducing] + JITTER * np.eye(len(inducing)), lower=True)  # [M, M]
     wide = solve_triangular(root, wide, lower=True)  # [M, N]
     wide /= np.sqrt(noise)
-    told, directions = eigh(wide @ wide.T, driver="evd")
-    whole = solve_triangular(root, directions, lower=True, trans=1).T  # [M, M]
-    share = np.maximum(told, 0) / (1 + np.maximum(told, 0))
-    return (np.sqrt(share)[:, None] * whole).astype(np.float32, order="C")  # type: ignore[no-any-return]
+    one = np.eye(len(inducing))
+    lower, _ = lapack.dpotrf(wide @ wide.T + one, lower=1)
+    given_back, _ = lapack.dpotri(lower, lower=1)  # its lower triangle, which is all that is read of it
+    half, failed = lapack.dpotrf((1 + TINY) * one - given_back, lower=1)
+    if failed:
+        raise FloatingPointError("the covariance of the training texts is not positive definite")
+    found: FloatArray = solve_triangular(root, half, lower=True, trans=1).T.astype(np.float32, order="C")
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ LOOKS = (
     lambda text: "@" in text,
 )
 PLACES = "SBME"
+MOST_LOOKED_AT = 10_000  # pieces whose looks are remembered, some 1 MB
 
 Patterns = Sequence[tuple[str, re.Pattern[str]]]
 
@@ -61,7 +63,7 @@ def marks(text: str, pieces: Sequence[Piece], patterns: Patterns) -> FloatArray:
     """[n, M] zeros and ones: how a piece looks, its place in its word, which patterns it begins and is part of."""
     found = np.zeros((len(pieces), mark_count(patterns)), np.float32)
     for i, piece in enumerate(pieces):
-        found[i, : len(LOOKS)] = [look(piece.text) for look in LOOKS]
+        found[i, : len(LOOKS)] = looks(piece.text)
         found[i, len(LOOKS) + PLACES.index(piece.place)] = 1
     for number, (_, pattern) in enumerate(patterns):
         column = len(LOOKS) + len(PLACES) + 2 * number
@@ -71,6 +73,12 @@ def marks(text: str, pieces: Sequence[Piece], patterns: Patterns) -> FloatArray:
                 found[covered[0], column] = 1
                 found[covered, column + 1] = 1
     return found
+
+
+@lru_cache(MOST_LOOKED_AT)
+def looks(text: str) -> tuple[bool, ...]:
+    """How a piece looks; what people say are mostly the same words."""
+    return tuple(look(text) for look in LOOKS)
 
 
 def mark_count(patterns: Patterns) -> int:

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from dialogue.fusion.transformer import Batch as Subwords
 from dialogue.fusion.transformer import Fusion
 from dialogue.tagging.crf import FORBIDDEN
 from dialogue.tagging.tags import may_begin, may_follow
 from encoders.gru_forward import KERNEL
+from encoders.gru_recurrence import both_ways
 from encoders.gru_training import spell
 
 WORD, CHARACTER, SPELLING, DENSE, HIDDEN = 64, 16, 32, 128, 256
@@ -37,9 +37,9 @@ class Batch:
         characters: [U, C] each form spelled once.
         dense: [B, n, D] the encoders' words, standardised.
         marks: [B, n, M].
-        pairs: [B, n, 2] rows of the embeddings of pairs with the piece before and with the piece after.
         tags: [B, n].
         lengths: [B], on the CPU, all above zero.
+        pairs: [B, n, 2] rows of the embeddings of pairs with the piece before and with the piece after, if there are.
         subwords: states that go into the tuned layers, where there are some.
         shares: [B, n, S] from subwords to pieces, see `dialogue.tagging.features.shares`.
     """
@@ -49,9 +49,9 @@ class Batch:
     characters: Tensor
     dense: Tensor
     marks: Tensor
-    pairs: Tensor
     tags: Tensor
     lengths: Tensor
+    pairs: Tensor | None = None
     subwords: Subwords | None = None
     shares: Tensor | None = None
 
@@ -97,11 +97,10 @@ class Network(nn.Module):
         if self.layers is not None and self.tuned is not None:
             tuned, _ = self.layers(batch.subwords)  # [B, S, H]
             parts.append(self.tuned(batch.shares @ tuned).relu())  # [B, n, D]
-        if self.before is not None and self.after is not None:
+        if self.before is not None and self.after is not None and batch.pairs is not None:
             parts += [self.before(batch.pairs[..., 0]), self.after(batch.pairs[..., 1])]  # [B, n, P] each
         inputs = torch.cat([self.drop(torch.cat(parts, dim=2)), batch.marks], dim=2)
-        packed = pack_padded_sequence(inputs, batch.lengths, batch_first=True, enforce_sorted=False)
-        states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True)  # [B, n, 2h]
+        states = both_ways(self.gru, inputs, batch.lengths)  # [B, n, 2h]
         emissions: Tensor = self.emit(self.drop(states))
         return emissions
 

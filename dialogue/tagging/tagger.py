@@ -213,21 +213,19 @@ def fit_tagger(
         seed: of everything random.
         progress: is told passes done and due.
     """
-    from dialogue.tagging.training import Lesson, train_networks, vocabulary_of
+    from dialogue.tagging.training import Lesson, halved, standard, train_networks, vocabulary_of
 
     labels, rows = labels_of(annotated), learned_from(utterances, annotated, seed)
     if not rows:
         return None
     pieces = {i: pieces_of(utterances[i]) for i in rows}
-    vectors = {i: piece_vectors(units, i, pieces[i]).astype(np.float16) for i in rows}  # half the memory
-    every = np.concatenate(list(vectors.values()))
-    mean, scale = every.mean(axis=0, dtype=np.float32), 1 / (every.std(axis=0, dtype=np.float32) + 1e-3)
-    del every
+    vectors = {i: halved(piece_vectors(units, i, pieces[i])) for i in rows}  # half the memory
+    mean, scale = standard(np.concatenate(list(vectors.values())))
     found = compiled(patterns)
     lessons = [
         Lesson(
             [form(piece) for piece in pieces[i]],
-            ((vectors[i] - mean) * scale).astype(np.float16),
+            halved((vectors[i] - mean) * scale),
             marks(utterances[i].text, pieces[i], found),
             tags_of(pieces[i], annotated[i], labels),
         )
@@ -244,7 +242,7 @@ def fit_tagger(
     if not courses or vocabulary.pairs:
         courses.append((None, lessons))
     arrays, layers = train_networks(courses, vocabulary, tag_count(labels), seed, progress)
-    arrays.update({"mean": mean.astype(np.float32), "scale": scale.astype(np.float32)})
+    arrays.update({"mean": mean, "scale": scale})
     said = taught(labels, annotated, intents or [None] * len(annotated))
     tuned = dict(zip(tops, layers, strict=True))
     return Tagger(labels, tuple(dense_words(units)), tuple(patterns), vocabulary, arrays, said, tuned)

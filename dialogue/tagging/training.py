@@ -35,6 +35,7 @@ WORD_DROPOUT = 0.15  # how often a piece is taken for unknown, so that its spell
 PAIR_DROPOUT, LEAST_PAIRED = 0.2, 2  # the same of pairs; how often a pair has to occur
 WARM_UP = 0.1  # share of the steps
 HELD_OUT, FEWEST_HELD_OUT = 12, 40  # every twelfth text, where that gives so many that hold an entity
+COLUMNS = 64
 TEMPERATURES = np.geomspace(0.5, 4.0, 25)
 DEFAULT_TEMPERATURE = 1.3
 
@@ -52,6 +53,22 @@ class Lesson:
     tags: IntArray
     states: NDArray[np.float16] | None = None
     shares: FloatArray | None = None
+
+
+def halved(array: FloatArray) -> NDArray[np.float16]:
+    """In half precision; numpy, unlike torch, has no vector instructions for it."""
+    found: NDArray[np.float16] = torch.from_numpy(array).half().numpy()
+    return found
+
+
+def standard(vectors: NDArray[np.float16]) -> tuple[FloatArray, FloatArray]:
+    """What to subtract from vectors [P, D] and what to multiply them with for a mean of 0 and a deviation of 1: [D]."""
+    means, scales = [], []
+    for columns in torch.split(torch.from_numpy(vectors), COLUMNS, dim=1):  # all in single precision would be large
+        some = columns.float()
+        means.append(some.mean(dim=0))
+        scales.append(1 / ((some - means[-1]).square().mean(dim=0).sqrt() + 1e-3))
+    return torch.cat(means).numpy(), torch.cat(scales).numpy()
 
 
 def vocabulary_of(lessons: Sequence[Lesson], *, paired: bool = False) -> Spellings:
@@ -214,10 +231,10 @@ def collate(lessons: Sequence[Lesson], vocabulary: Spellings, *, drop: bool = Fa
     unique = sorted({form for lesson in lessons for form in lesson.forms})
     place = {form: row for row, form in enumerate(unique)}
     words = pad([np.array(vocabulary.word_ids(lesson.forms)) for lesson in lessons])
-    pairs = pad([vocabulary.pair_ids(lesson.forms) for lesson in lessons])
+    pairs = pad([vocabulary.pair_ids(lesson.forms) for lesson in lessons]) if vocabulary.pairs else None
     if drop:
         words = forget(words, WORD_DROPOUT)
-        pairs = forget(pairs, PAIR_DROPOUT) if vocabulary.pairs else pairs
+        pairs = forget(pairs, PAIR_DROPOUT) if pairs is not None else None
     states = [lesson.states for lesson in lessons if lesson.states is not None]
     shares = [lesson.shares for lesson in lessons if lesson.shares is not None]
     return Batch(
@@ -226,9 +243,9 @@ def collate(lessons: Sequence[Lesson], vocabulary: Spellings, *, drop: bool = Fa
         characters=torch.from_numpy(vocabulary.character_ids(unique)),
         dense=pad([lesson.dense for lesson in lessons]).float(),
         marks=pad([lesson.marks for lesson in lessons]),
-        pairs=pairs,
         tags=pad([lesson.tags for lesson in lessons]),
         lengths=torch.tensor(lengths),
+        pairs=pairs,
         subwords=fusion_batch(alone(states), np.arange(len(states)), states[0].shape[1], ()) if states else None,
         shares=pad_both(shares) if shares else None,
     )

@@ -118,3 +118,25 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_training_goes_both_ways_as_torch_does(seed) -> None:
+    import torch
+    from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+    from encoders.gru_recurrence import both_ways
+
+    torch.manual_seed(seed)
+    gru = torch.nn.GRU(7, 5, batch_first=True, bidirectional=True)
+    lengths = torch.randint(1, 9, (6,))
+    inputs = torch.randn(6, int(lengths.max()), 7, requires_grad=True)
+    weights = torch.randn(6, inputs.shape[1], 10)
+    packed = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
+    due, _ = pad_packed_sequence(gru(packed)[0], batch_first=True)
+    found = both_ways(gru, inputs, lengths)
+    parts = [inputs, *gru.parameters()]
+    by_due, by_found = (torch.autograd.grad((states * weights).sum(), parts) for states in (due, found))
+    assert torch.allclose(found, due, atol=1e-6)
+    for one, other in zip(by_found, by_due, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)

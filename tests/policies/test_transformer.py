@@ -13,7 +13,7 @@ import torch
 
 from policies.catalog import build
 from policies.chain import Chain
-from policies.episodes import ELSEWHERE, UNASKED, as_written, learnable, material, varied
+from policies.episodes import ELSEWHERE, UNASKED, as_written, learnable, material, situations, varied
 from policies.history import points
 from policies.situations import SlotSpec, Vocabulary, vocabulary
 from policies.transformer import TransformerPolicy
@@ -302,7 +302,7 @@ def test_a_situation_knows_what_was_said_done_and_done_before():
     data = material(learnable(STORIES[:1]), 5)
     batch, words = as_written(data), data.words
     width, size = len(words.actions) + 1, words.token_width
-    row = batch.situations[0]
+    row = situations(data, batch)[0]
     assert row.shape[-1] == words.situation_width
     sky, thank = (words.user({name: 1.0}, ()) for name in ("sky", "thank"))
     assert (row[1, :size] == sky).all()
