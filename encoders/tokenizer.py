@@ -47,6 +47,7 @@ def tokenize(text: str, language: str = "en") -> Utterance:
     return Utterance(text, tuple(_tokens(text, cut)))
 
 
+@lru_cache(maxsize=8192)  # what people say are mostly the same words
 def is_unspaced(token: str) -> bool:
     """Whether a token is of a script that puts no spaces between words."""
     match = _pattern().match(token)
