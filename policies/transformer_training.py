@@ -43,8 +43,8 @@ class Block(nn.Module):
         self.up, self.down = nn.Linear(dim, 2 * dim), nn.Linear(2 * dim, dim)
         self.distance = nn.Parameter(torch.zeros(HEADS, MOST_MOVES))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, L, D] to [B, L, D]."""
+    def forward(self, x: Tensor, asked: Tensor | None = None) -> Tensor:
+        """[B, L, D] to [B, L, D], or to [N, D] of the N moves that are `asked` [B, L]; these look at the others."""
         batch, length, dim = x.shape
         parts = self.qkv(self.norm1(x)).view(batch, length, 3, HEADS, dim // HEADS)
         q, k, v = parts.permute(2, 0, 3, 1, 4)  # each [B, H, L, D/H]
@@ -52,7 +52,10 @@ class Block(nn.Module):
         back = (place[:, None] - place[None, :]).clamp(min=0)  # [L, L] moves back
         bias = self.distance[:, back].masked_fill(place[None, :] > place[:, None], -math.inf)  # [H, L, L]
         seen = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)  # [B, H, L, D/H]
-        x = x + self.out(seen.transpose(1, 2).reshape(batch, length, dim))
+        seen = seen.transpose(1, 2).reshape(batch, length, dim)
+        if asked is not None:
+            x, seen = x[asked], seen[asked]
+        x = x + self.out(seen)
         inner: Tensor = self.down(F.relu(self.up(self.norm2(x))))
         return x + inner
 
@@ -69,13 +72,15 @@ class Net(nn.Module):
         self.last = nn.LayerNorm(shape.dim, elementwise_affine=False)
         self.scores = nn.Linear(shape.dim, classes)
 
-    def forward(self, tokens: Tensor, states: Tensor) -> Tensor:
-        """Tokens [B, L, W] and states [B, L, S] to features [B, L, D]."""
+    def forward(self, tokens: Tensor, states: Tensor, asked: Tensor) -> Tensor:
+        """Tokens [B, L, W] and states [B, L, S] to features [N, D] of the N moves that are `asked` [B, L]."""
+        *lower, top = self.blocks
         x = self.embed(tokens)  # [B, L, D]
-        for block in self.blocks:
+        for block in lower:
             x = block(x)
-        found: Tensor = self.last(F.relu(self.context(self.norm(x)) + self.state(states)))
-        return found  # [B, L, D]
+        x = top(x, asked)  # [N, D]
+        found: Tensor = self.last(F.relu(self.context(self.norm(x)) + self.state(states[asked])))
+        return found
 
 
 def train(data: Material, shape: Shape, seed: int) -> Mapping[str, Floats]:
@@ -100,10 +105,10 @@ def _optimise(net: Net, data: Material, shape: Shape, rng: np.random.Generator) 
             order = rng.permutation(count)
         start = step % batches * shape.batch
         batch = varied(data, [data.episodes[number] for number in order[start : start + shape.batch]], rng)
-        features = net(torch.from_numpy(batch.tokens), torch.from_numpy(batch.states))
         asked = torch.from_numpy(batch.targets != UNASKED)
+        features = net(torch.from_numpy(batch.tokens), torch.from_numpy(batch.states), asked)  # [N, D]
         targets, sure = torch.from_numpy(batch.targets)[asked], torch.from_numpy(batch.sure)[asked]
-        logs = F.log_softmax(net.scores(features[asked]), dim=-1)  # [N, C], the last is "no story"
+        logs = F.log_softmax(net.scores(features), dim=-1)  # [N, C], the last is "no story"
         weights = torch.from_numpy(batch.weights)[:, None].expand(asked.shape)[asked]
         right = sure * logs.gather(1, targets[:, None])[:, 0] + (1 - sure) * logs[:, -1]  # [N]
         loss = -(weights * right).sum() / weights.sum()

@@ -252,9 +252,11 @@ def test_the_net_in_numpy_is_the_net_in_torch():
         torch.nn.init.normal_(parameter, std=0.5)
     weights = {name: value.detach().numpy() for name, value in net.state_dict().items()}
     tokens, states = torch.randn(3, 9, 7), torch.randn(3, 9, 3)
-    slow = net(tokens, states).detach().numpy()
-    np.testing.assert_allclose(features(weights, tokens.numpy(), states.numpy()), slow, atol=2e-4)
-    np.testing.assert_allclose(features(weights, tokens[0, :4].numpy(), states[0, :4].numpy()), slow[0, :4], atol=2e-4)
+    asked = torch.rand(3, 9) < 0.5
+    asked[0, :4] = True
+    slow = net(tokens, states, asked).detach().numpy()
+    np.testing.assert_allclose(features(weights, tokens.numpy(), states.numpy())[asked.numpy()], slow, atol=2e-4)
+    np.testing.assert_allclose(features(weights, tokens[0, :4].numpy(), states[0, :4].numpy()), slow[:4], atol=2e-4)
 
 
 def test_a_decision_takes_a_moment(fitted):
