@@ -13,11 +13,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from policies.habits import Habit, Turned
-from policies.last_layer import LastLayer, Tuning
+from policies.last_layer import LastLayer
 from policies.situations import Floats, Vocabulary
 
 FILE, WEIGHTS = "transformer.json", "transformer.safetensors"
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,10 @@ class Learned:
 
 
 def save(learned: Learned | None, folder: Path) -> None:
-    """Vocabulary and tuning as JSON, weights as safetensors; None is written as such."""
+    """Vocabulary and habits as JSON, weights as safetensors; None is written as such."""
     document: dict[str, Any] = {"version": VERSION, "learned": learned is not None}
     if learned is not None:
-        tuning = asdict(learned.layer.tuning)
-        document |= {"words": learned.words.as_dict(), "classes": learned.classes, "tuning": tuning}
+        document |= {"words": learned.words.as_dict(), "classes": learned.classes}
         document["habits"] = [{"turn": so_far, **asdict(habit)} for so_far, habit in learned.habits.items()]
         arrays = {f"net.{name}": value for name, value in learned.weights.items()}
         arrays |= {f"last.{name}": value for name, value in learned.layer.arrays().items()}
@@ -57,8 +56,7 @@ def load(folder: Path) -> Learned | None:
         if not document["learned"]:
             return None
         arrays = load_file(folder / WEIGHTS)
-        words, tuning = Vocabulary.from_dict(document["words"]), Tuning(**document["tuning"])
-        layer = LastLayer.of(tuning, _under("last.", arrays))
+        words, layer = Vocabulary.from_dict(document["words"]), LastLayer.of(_under("last.", arrays))
         habits = {tuple(one["turn"]): _habit(one, document["classes"]) for one in document["habits"]}
         return Learned(words, tuple(document["classes"]), _under("net.", arrays), layer, habits)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, SafetensorError) as problem:

@@ -29,9 +29,11 @@ class TransformerPolicy:
     each action a posterior mean and interval. "None of the stories" is a hypothesis beside the actions, learned from
     situations that no story has (`policies.episodes`). Where no action is sure enough, what the turn leads to elsewhere
     (`policies.habits`) is heard, too, unless a form takes the message; one that refused it goes on after the answer.
-    Temperature, noise and doubt are cross-validated over stories (`policies.calibration`), so its confidence can be
-    compared with a belief's. It learns from stories, not from rules, and not beyond the first free text in one; turns
-    that no story has are looked past, and past turns, of which the state keeps no belief, count as certain.
+    It learns from stories, not from rules, and not beyond the first free text in one; turns that no story has are
+    looked past, and past turns, of which the state keeps no belief, count as certain.
+
+    Where stories tell the situation it is right more often than it says, where none does less often (precision .99 at
+    a confidence of .96, .86 at .92, on 16 projects): a decision beyond the stories is to be asked for more than that.
 
     It passes where the best action's mean is below `threshold`: the situation is unlike any story.
 
@@ -52,7 +54,7 @@ class TransformerPolicy:
         *,
         max_history: int = 5,
         threshold: float = 0.6,
-        epochs: int = 40,
+        epochs: int = 60,
         layers: int = 1,
         dim: int = 64,
         name: str = "transformer",

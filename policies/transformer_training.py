@@ -16,7 +16,7 @@ from policies.episodes import MOST_MOVES, UNASKED, Material, varied
 from policies.situations import Floats
 from policies.transformer_forward import HEADS
 
-LEAST_STEPS = 80  # of the optimiser, however few the stories are
+LEAST_STEPS = 120  # of the optimiser, however few the stories are
 RISE = 0.3  # of the steps: the learning rate grows
 
 
@@ -26,9 +26,9 @@ class Shape:
 
     dim: int = 64
     layers: int = 1
-    epochs: int = 40
+    epochs: int = 60
     batch: int = 32
-    learning_rate: float = 5e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 0.01
 
 
