@@ -27,7 +27,7 @@ from typing import Any
 import dialogue
 from dialogue.errors import ModelError
 
-FORMAT = 7
+FORMAT = 8
 MANIFEST, CURRENT = "manifest.json", "current"
 KEPT = 2
 VERSION = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
