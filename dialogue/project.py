@@ -20,7 +20,7 @@ from dialogue.domain import Domain
 from dialogue.errors import ModelError, ProjectError, TrainingError, suggestion
 from dialogue.training.data import TrainingData, read_data, training_files
 from dialogue.training.folder import FORMAT, Manifest, current_version, read_manifest, write_version
-from dialogue.training.memory import keep_freed_memory, peak_mb
+from dialogue.training.memory import collect_rarely, keep_freed_memory, peak_mb
 from encoders.threads import limit_threads
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def train(
     if not force and version is not None and usable(version) == print_:
         return TrainingSummary(version, True, 0, 0, 0.0, 0.0, 0.0, (f"The model in {version} is up to date.",))
     keep_freed_memory()
+    collect_rarely()
     from dialogue.training.corpus import build_corpus
     from dialogue.training.validate import check
 

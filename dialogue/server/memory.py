@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import gc
 
-from dialogue.training.memory import M_ARENA_MAX, glibc
+from dialogue.training.memory import M_ARENA_MAX, collect_rarely, glibc
 
 ARENAS = 2
-YOUNG = 20_000  # objects; a turn makes some thousands, nearly none of them in cycles
 
 
 def few_arenas() -> None:
@@ -28,4 +27,4 @@ def settle() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
+    collect_rarely()

@@ -18,7 +18,7 @@ from dialogue.model import Model
 from dialogue.posterior.base import Predictive
 from dialogue.training import metrics
 from dialogue.training.corpus import Corpus, with_hints
-from dialogue.training.memory import keep_freed_memory, peak_mb
+from dialogue.training.memory import collect_rarely, keep_freed_memory, peak_mb
 from dialogue.training.tables import read_examples
 from dialogue.training.trainer import train_model
 from dialogue.training.types import Example
@@ -137,6 +137,7 @@ def measure_nlu(
     examples = read_examples(train)
     tested = read_examples(test) + outside(oos)
     keep_freed_memory()
+    collect_rarely()
     with tempfile.TemporaryDirectory() as nothing:
         config = config.model_copy(update={"cache": str(cache or nothing)})
         cpu, wall, clock = time.process_time(), time.perf_counter(), StageClock()
