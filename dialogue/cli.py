@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import io
 import os
 import sys
@@ -59,6 +61,9 @@ def starfold(
 
 def main() -> None:
     """Entry point of the command."""
+    atexit.register(
+        gc.freeze
+    )  # what ends with the process is not looked through for cycles: half a second after training
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait for work leave the cores to others
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed by whoever began the command
