@@ -61,9 +61,8 @@ def starfold(
 
 def main() -> None:
     """Entry point of the command."""
-    atexit.register(
-        gc.freeze
-    )  # what ends with the process is not looked through for cycles: half a second after training
+    # What ends with the process is not searched for cycles, which takes half a second after training.
+    atexit.register(gc.freeze)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait for work leave the cores to others
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed by whoever began the command
