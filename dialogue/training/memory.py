@@ -6,11 +6,13 @@ import ctypes
 import gc
 import resource
 import sys
+from pathlib import Path
 
 # Of glibc's mallopt(3): from which size on a block comes straight from the system and goes back when it is freed, how
 # much free memory the process may keep otherwise, and in how many places.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 LARGE, KEPT = 32 << 20, 1 << 30
+MUCH = 600 << 20  # bytes; below, what the next stage needs anew costs more than it is worth
 YOUNG = 20_000  # objects; a turn makes some thousands, a stage of training many more, nearly none of them in cycles
 
 
@@ -33,9 +35,15 @@ def collect_rarely() -> None:
 
 
 def release() -> None:
-    """Give freed memory back to the system, between one stage of training and the next."""
-    if (library := glibc()) is not None:
+    """Give freed memory back to the system, between one stage of training and the next, where it is much."""
+    if (library := glibc()) is not None and held() > MUCH:
         library.malloc_trim(0)
+
+
+def held() -> int:
+    """The memory that this process holds now, in bytes; on Linux."""
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    return pages * resource.getpagesize()
 
 
 def peak_mb() -> float:
