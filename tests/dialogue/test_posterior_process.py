@@ -9,7 +9,7 @@ import pytest
 
 import dialogue.posterior.process as process_module
 from dialogue.posterior.kernel import take
-from dialogue.posterior.process import fit_process, invert
+from dialogue.posterior.process import factorised, fit_process, inverted
 from tests.dialogue.toys import KERNEL, fitted, labelled, noise_rows, two_views
 
 LABELS = np.concatenate([labelled(4, 3), [1, 4, 4, 0]])  # uneven, and not sorted
@@ -76,21 +76,22 @@ def test_an_intent_left_out_looks_as_if_it_had_never_been_there() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 1100])
-def test_invert_is_numpy_s_inverse(size: int) -> None:
+def test_a_factor_and_its_inverse_are_numpy_s(size: int) -> None:
     rows = np.random.default_rng(0).standard_normal((size, 40)) / 7
     matrix = (rows @ rows.T + 0.5 * np.eye(size)).astype(np.float32)
-    expected = np.linalg.inv(matrix.astype(float))
-    found = invert(matrix.copy())
-    assert np.allclose(found, expected, atol=2e-5)
-    assert np.array_equal(found, found.T)
+    root = factorised(matrix.copy())
+    assert np.allclose(root, np.linalg.cholesky(matrix.astype(float)), atol=2e-5)
+    half = inverted(root)
+    assert np.allclose(half.T @ half, np.linalg.inv(matrix.astype(float)), atol=2e-5)
+    assert np.array_equal(half, np.tril(half))
 
 
 @pytest.mark.parametrize(("entry", "why"), [(2.0, "not positive definite"), (np.nan, "NaN")])
-def test_invert_refuses_what_has_no_inverse(entry: float, why: str) -> None:
+def test_what_has_no_factor_is_refused(entry: float, why: str) -> None:
     matrix = np.eye(5, dtype=np.float32)
     matrix[1, 2] = matrix[2, 1] = entry
     with pytest.raises(FloatingPointError, match=why):
-        invert(matrix)
+        factorised(matrix)
 
 
 def test_inducing_texts_that_are_all_distinct_texts_give_the_exact_variance(monkeypatch: pytest.MonkeyPatch) -> None:
