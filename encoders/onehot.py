@@ -51,10 +51,10 @@ class Terms:
         """Term -> inverse document frequency, in column order."""
         return dict(zip(self.columns, self.idf.tolist(), strict=True))
 
-    def known(self, terms: Iterable[str], shift: int) -> list[int]:
-        """The columns of those that have one, moved by `shift`."""
+    def known(self, terms: Iterable[str]) -> list[int]:
+        """The columns of those that have one."""
         columns = self.columns
-        return [columns[term] + shift for term in terms if term in columns]
+        return [columns[term] for term in terms if term in columns]
 
 
 class OneHotEncoder:
@@ -126,7 +126,7 @@ class OneHotEncoder:
             text = self._forms(utterance)
             spelled = [self._spell(form) for form in text]
             words += [columns for columns, _ in spelled] + [[]] * (mask.shape[1] - len(text))
-            sentences.append(phrases.known(self._phrases(text), 0) + [piece for _, known in spelled for piece in known])
+            sentences.append(phrases.known(self._phrases(text)) + [piece for _, known in spelled for piece in known])
         starts, columns = _flat(words)
         hot = csr_matrix((np.ones(len(columns), np.float32), columns, starts), shape=(len(words), self.dim))
         return Features(hot, mask, _tfidf(sentences, phrases, pieces))
@@ -167,8 +167,8 @@ class OneHotEncoder:
         found = self._spelled.get(form)
         if found is None:
             forms, phrases, pieces = self._terms()
-            known = pieces.known(self._pieces([form]), 0)
-            hot = forms.known([form], 0) + [len(forms) + piece for piece in sorted(set(known))]
+            known = pieces.known(self._pieces([form]))
+            hot = forms.known([form]) + [len(forms) + piece for piece in sorted(set(known))]
             found = hot, [len(phrases) + piece for piece in known]
             if len(self._spelled) >= MOST_SPELLED:
                 self._spelled.clear()
