@@ -32,8 +32,8 @@ class TransformerPolicy:
     It learns from stories, not from rules, and not beyond the first free text in one; turns that no story has are
     looked past, and past turns, of which the state keeps no belief, count as certain.
 
-    Where stories tell the situation it is right more often than it says, where none does less often (precision .99 at
-    a confidence of .96, .86 at .92, on 16 projects): a decision beyond the stories is to be asked for more than that.
+    Where stories tell the situation it is right more often than it says, beyond them less often (the log of experiments
+    in `tests/bench/README.md`).
 
     It passes where the best action's mean is below `threshold`: the situation is unlike any story.
 
