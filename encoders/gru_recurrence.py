@@ -1,12 +1,15 @@
 """The bidirectional GRU in training: the numbers of `torch.nn.GRU` over packed texts, its gradient written out.
 
 Texts are short and batches small, so that torch spends more on the parts of a step than on their products. Here both
-directions take one step together, and what the gradient's steps multiply with is made for all of them at once.
+directions take one step together, and what the gradient's steps multiply with is made for all of them at once. As
+there, words are packed: step after step those of the texts that reach it, so that one long text costs no other more.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -34,34 +37,38 @@ def both_ways(gru: nn.GRU, inputs: Tensor, lengths: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class _Order:
-    """In which order the two directions read padded texts: each text from its own first word, or from its own last.
+class _Packed:
+    """Where the N words of padded texts stand in the order in which both directions read them, longest text first.
 
     Attributes:
-        turned: [T, B], the place in its text of what the backward direction reads at a step.
-        text: [B], the numbers of the texts.
-        known: [T, B, 1], one where there is a word, else zero.
+        text: [N], the number of a word's text.
+        first, last: [N], its place in the text, read forwards and backwards.
+        steps: the words of each step, as many as texts that reach it, or fewer than at the step before.
     """
 
-    turned: NDArray[np.int64]
     text: NDArray[np.int64]
-    known: FloatArray
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+    steps: Sequence[slice]
 
     @classmethod
-    def of(cls, lengths: NDArray[np.int64], steps: int) -> _Order:
-        places = np.arange(steps)[:, None]
-        known = places < lengths
-        turned = np.where(known, lengths - 1 - places, places)
-        return cls(turned, np.arange(len(lengths)), known[..., None].astype(np.float32))
+    def of(cls, lengths: NDArray[np.int64]) -> _Packed:
+        order = np.argsort(-lengths, kind="stable")
+        reach = [int((lengths > step).sum()) for step in range(lengths.max())]
+        text = np.concatenate([order[:texts] for texts in reach])
+        first = np.repeat(np.arange(len(reach)), reach)
+        steps = [slice(end - texts, end) for texts, end in zip(reach, accumulate(reach), strict=True)]
+        return cls(text, first, lengths[text] - 1 - first, steps)
 
     def read(self, forward: FloatArray, backward: FloatArray) -> FloatArray:
-        """Both [B, T, W], for either direction, as they read it: [2, T, B, W]."""
-        return np.stack([forward.swapaxes(0, 1), backward[self.text, self.turned]])
+        """Both [B, T, W], for either direction, as they read it: [2, N, W]."""
+        return np.stack([forward[self.text, self.first], backward[self.text, self.last]])
 
-    def put(self, read: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """[2, T, B, W] back in the order of the texts, zero where there is no word: both [B, T, W]."""
-        forward, backward = read[0] * self.known, read[1][self.turned, self.text] * self.known
-        return forward.swapaxes(0, 1), backward.swapaxes(0, 1)
+    def put(self, read: FloatArray, batch: int, longest: int) -> tuple[FloatArray, FloatArray]:
+        """[2, N, W] back in the order of the texts, zero where there is no word: both [B, T, W]."""
+        forward, backward = np.zeros((2, batch, longest, read.shape[2]), read.dtype)
+        forward[self.text, self.first], backward[self.text, self.last] = read
+        return forward, backward
 
 
 class _BothWays(torch.autograd.Function):
@@ -73,41 +80,41 @@ class _BothWays(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, lengths: Tensor, *parameters: Tensor) -> Tensor:
         w, u, w_bias, u_bias = (one.detach().numpy() for one in parameters)  # [2, 3h, I], [2, 3h, h], [2, 3h] twice
-        order, words = _Order.of(lengths.numpy(), inputs.shape[1]), inputs.detach().numpy()
-        x = order.read(words, words)  # [2, T, B, I]
-        (_, steps, batch, width), h = x.shape, u.shape[2]
-        own = (x.reshape(2, -1, width) @ w.swapaxes(1, 2) + w_bias[:, None]).reshape(2, steps, batch, 3 * h)
-        past, s = np.empty_like(own), np.zeros((2, steps + 1, batch, h), own.dtype)
-        turned = np.ascontiguousarray(u.swapaxes(1, 2))
-        for t in range(steps):
-            np.add(s[:, t] @ turned, u_bias[:, None], out=past[:, t])
-            gates = logistic(own[:, t, :, : 2 * h] + past[:, t, :, : 2 * h])
-            c = np.tanh(own[:, t, :, 2 * h :] + gates[..., :h] * past[:, t, :, 2 * h :])
-            s[:, t + 1] = c + gates[..., h:] * (s[:, t] - c)
-            own[:, t, :, : 2 * h], own[:, t, :, 2 * h :] = gates, c  # what they were made of is not needed again
-        ctx.kept = order, x, w, u, own, past[..., 2 * h :], s
-        return torch.from_numpy(np.concatenate(order.put(s[:, 1:]), axis=2))
+        packed, words, h = _Packed.of(lengths.numpy()), inputs.detach().numpy(), u.shape[2]
+        x = packed.read(words, words)  # [2, N, I]
+        own = x @ w.swapaxes(1, 2) + w_bias[:, None]  # [2, N, 3h]
+        past, before = np.empty_like(own), np.zeros((*own.shape[:2], h), own.dtype)
+        after, turned = np.empty_like(before), np.ascontiguousarray(u.swapaxes(1, 2))
+        state = before[:, packed.steps[0]]
+        for step in packed.steps:
+            s = before[:, step] = state[:, : step.stop - step.start]
+            np.add(s @ turned, u_bias[:, None], out=past[:, step])
+            gates = logistic(own[:, step, : 2 * h] + past[:, step, : 2 * h])
+            c = np.tanh(own[:, step, 2 * h :] + gates[..., :h] * past[:, step, 2 * h :])
+            state = after[:, step] = c + gates[..., h:] * (s - c)
+            own[:, step, : 2 * h], own[:, step, 2 * h :] = gates, c  # what they were made of is not needed again
+        ctx.kept = packed, inputs.shape[:2], x, w, u, own, past[..., 2 * h :], before
+        return torch.from_numpy(np.concatenate(packed.put(after, *inputs.shape[:2]), axis=2))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        order, x, w, u, own, past, s = ctx.kept
+        packed, shape, x, w, u, own, past, before = ctx.kept
         h, by_states = u.shape[2], gradients[0].numpy()
         r, z, c = own[..., :h], own[..., h : 2 * h], own[..., 2 * h :]
-        outer = order.read(by_states[..., :h], by_states[..., h:]) * order.known
-        c_slope, z_slope, r_slope = (1 - z) * (1 - c * c), (s[:, :-1] - c) * z * (1 - z), past * r * (1 - r)
-        by_own, by_past, by_s = np.empty_like(own), np.empty_like(own), np.zeros_like(s[:, 0])
-        for t in reversed(range(own.shape[1])):
-            by_s += outer[:, t]
-            by_c = by_s * c_slope[:, t]
-            by_own[:, t, :, 2 * h :] = by_c
-            np.multiply(by_c, r_slope[:, t], out=by_past[:, t, :, :h])
-            np.multiply(by_s, z_slope[:, t], out=by_past[:, t, :, h : 2 * h])
-            np.multiply(by_c, r[:, t], out=by_past[:, t, :, 2 * h :])
-            by_s = by_s * z[:, t] + by_past[:, t] @ u
+        outer = packed.read(by_states[..., :h], by_states[..., h:])  # [2, N, h]
+        c_slope, z_slope, r_slope = (1 - z) * (1 - c * c), (before - c) * z * (1 - z), past * r * (1 - r)
+        by_own, by_past, by_state = np.empty_like(own), np.empty_like(own), outer[:, :0]
+        for step in reversed(packed.steps):
+            by_s = outer[:, step]
+            by_s[:, : by_state.shape[1]] += by_state
+            by_c = by_s * c_slope[:, step]
+            by_own[:, step, 2 * h :] = by_c
+            np.multiply(by_c, r_slope[:, step], out=by_past[:, step, :h])
+            np.multiply(by_s, z_slope[:, step], out=by_past[:, step, h : 2 * h])
+            np.multiply(by_c, r[:, step], out=by_past[:, step, 2 * h :])
+            by_state = by_s * z[:, step] + by_past[:, step] @ u
         by_own[..., : 2 * h] = by_past[..., : 2 * h]
-        by_own, by_past = by_own.reshape(2, -1, 3 * h), by_past.reshape(2, -1, 3 * h)
-        by_w = by_own.swapaxes(1, 2) @ x.reshape(2, -1, x.shape[3])
-        by_u = by_past.swapaxes(1, 2) @ s[:, :-1].reshape(2, -1, h)
-        by_x = np.add(*order.put((by_own @ w).reshape(x.shape)))
+        by_w, by_u = by_own.swapaxes(1, 2) @ x, by_past.swapaxes(1, 2) @ before
+        by_x = np.add(*packed.put(by_own @ w, *shape))
         found = map(torch.from_numpy, (by_w, by_u, by_own.sum(axis=1), by_past.sum(axis=1)))
         return torch.from_numpy(by_x), None, *found

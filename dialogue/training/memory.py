@@ -12,6 +12,7 @@ from pathlib import Path
 # much free memory the process may keep otherwise, and in how many places.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 LARGE, KEPT = 32 << 20, 1 << 30
+STATM = Path("/proc/self/statm")  # of Linux: pages in all, pages held, ...
 MUCH = 600 << 20  # bytes; below, what the next stage needs anew costs more than it is worth
 YOUNG = 20_000  # objects; a turn makes some thousands, a stage of training many more, nearly none of them in cycles
 
@@ -41,9 +42,10 @@ def release() -> None:
 
 
 def held() -> int:
-    """The memory that this process holds now, in bytes; on Linux."""
-    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
-    return pages * resource.getpagesize()
+    """The memory that this process holds now, in bytes, or where the system does not tell the most it has held."""
+    if not STATM.is_file():
+        return int(peak_mb() * (1 << 20))
+    return int(STATM.read_text("ascii").split()[1]) * resource.getpagesize()
 
 
 def peak_mb() -> float:
